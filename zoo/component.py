@@ -1,0 +1,99 @@
+"""A component: a building block that a plug-in offers by name, with the class loaded on use."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import InvalidValue, PluginError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS = ("backbone", "attention", "head")
+FAMILIES = ("channel", "spatial", "mixed", "self", "branch")
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(/\*)?\Z")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A building block: a backbone, an attention or a head.
+
+    Args:
+        name: Lower case with underscores, unique within its kind, e.g. `"cbam"`. A backbone whose name
+            ends with `/*` offers a whole name space: `timm/*` answers to `timm/resnet50`, and its
+            class gets the part after the slash as the keyword `architecture`.
+        target: Where its class is: `"package.module:Class"`. Imported when first used. A class given
+            itself also works (it is what the decorators do).
+        family: What an attention weighs: one of `channel`, `spatial`, `mixed`, `self`, `branch`.
+        summary: One line for people.
+        paper: Where it was published, e.g. `"arXiv 1709.01507"`.
+        ndims: For how many spatial dimensions it works: 1 for (N, C, L), 2 for (N, C, H, W).
+        mask: Whether its `forward` honours a mask.
+        kind: `backbone`, `attention` or `head`; set from the hook that the component came through.
+        distribution: The installed distribution it came with; set at discovery.
+        version: The version of that distribution; set at discovery.
+
+    Raises:
+        InvalidValue: A name, target, family or ndims is not of the form above.
+    """
+
+    name: str
+    target: str | type[nn.Module]
+    family: str | None = None
+    summary: str = ""
+    paper: str = ""
+    ndims: tuple[int, ...] = (1, 2)
+    mask: bool = True
+    kind: str = ""
+    distribution: str | None = None
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.match(self.name) or len(self.name) > 64:
+            raise InvalidValue(
+                f"Component name {self.name!r} is not of the form 'lower_case_2' (at most 64 characters)."
+            )
+        if isinstance(self.target, str) and not _TARGET.match(self.target):
+            raise InvalidValue(
+                f"Component {self.name!r}: target {self.target!r} is not of the form 'package.module:Class'."
+            )
+        if self.family is not None and self.family not in FAMILIES:
+            raise InvalidValue(
+                f"Component {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}."
+            )
+        if not self.ndims or not set(self.ndims) <= {1, 2}:
+            raise InvalidValue(f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only.")
+
+    @property
+    def title(self) -> str:
+        """The name with its kind in front, e.g. `attention/cbam`."""
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def origin(self) -> str:
+        """Who brought it, for messages, e.g. `attn-zoo 0.1.0`."""
+        if self.distribution is None:
+            return "this process (zoo.register)"
+        return f"{self.distribution} {self.version}"
+
+    def load(self) -> Any:
+        """Import and return the component's class.
+
+        Raises:
+            PluginError: The module cannot be imported, or has no such class.
+        """
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, name = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except Exception as error:
+            raise PluginError(
+                f"{self.title} of {self.origin} cannot be loaded from {self.target!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error

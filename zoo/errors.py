@@ -1,0 +1,73 @@
+"""Every error that zoo raises on purpose.
+
+    ZooError
+    ├── InvalidValue (also ValueError)     a value at hand is wrong: option, shape, spec, ref, command line
+    │   ├── InvalidSpec                    a spec does not say a model that can be built
+    │   └── InvalidRef                     a text is no ref
+    ├── UnknownName (also LookupError)     a component, variant, version, slot or label that nobody offers
+    ├── PluginError                        a plug-in is missing, broken, or clashes with another
+    ├── RegistryError                      a registry cannot be read, or contradicts itself
+    ├── WeightsError                       a file is not what it should be
+    │   └── DigestMismatch                 ... its bytes are not the ones that were published
+    └── MissingExtra (also ImportError)    an optional dependency is not installed
+
+A message says what was asked, what is wrong with the value at hand, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ZooError(Exception):
+    """Base of all errors that zoo raises on purpose."""
+
+
+class InvalidValue(ZooError, ValueError):
+    """A value is of the wrong type, out of its range, or does not fit the others."""
+
+
+class InvalidSpec(InvalidValue):
+    """A spec does not describe a model that can be built."""
+
+
+class InvalidRef(InvalidValue):
+    """A text is not of the form `name`, `name@1.2.0` or `name@sha256:<64 hex>`."""
+
+
+class UnknownName(ZooError, LookupError):
+    """Nobody offers what was asked for by name."""
+
+
+class PluginError(ZooError):
+    """A plug-in is missing, broken, or offers a name that another one offers too."""
+
+
+class RegistryError(ZooError):
+    """A registry cannot be read, or does not keep the rules."""
+
+
+class WeightsError(ZooError):
+    """A weights file is not a safetensors file of ours, or does not fit the model."""
+
+
+class DigestMismatch(WeightsError):
+    """The bytes of a file are not the ones that its digest names."""
+
+
+class MissingExtra(ZooError, ImportError):
+    """An optional dependency is not installed."""
+
+
+def near_misses(name: str, known: Iterable[str], *, most: int = 8) -> str:
+    """Return the end of an error message: the names like `name`, else all (at most `most`)."""
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    if not names:
+        return "There are none."
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    shown = ", ".join(map(repr, names[:most]))
+    return f"Known: {shown}{f' and {len(names) - most} more' if len(names) > most else ''}."
