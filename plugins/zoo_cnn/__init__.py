@@ -1,0 +1,24 @@
+"""Native backbones, built with every slot an attention can stand in."""
+
+from __future__ import annotations
+
+from zoo import Component, hookimpl
+
+
+@hookimpl
+def zoo_backbones() -> list[Component]:
+    """Offer the backbones of this folder."""
+    return [
+        Component(
+            name="attn_cnn",
+            target="zoo_cnn.attn_cnn:AttentionCNN",
+            summary="Residual CNN of given widths and depths, 1-D or 2-D, with every slot.",
+            paper="He et al., CVPR 2016, arXiv 1512.03385",
+        ),
+        Component(
+            name="plain_cnn",
+            target="zoo_cnn.plain_cnn:PlainCNN",
+            summary="Stages of convolutions, each ending in 2x2 max pooling, 1-D or 2-D.",
+            paper="Simonyan, Zisserman, ICLR 2015, arXiv 1409.1556",
+        ),
+    ]

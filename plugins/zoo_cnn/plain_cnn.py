@@ -1,0 +1,132 @@
+"""Plain CNN: the classic stages of convolutions that each end in 2x2 max pooling.
+
+Paper    Simonyan, Zisserman, "Very Deep Convolutional Networks ...", ICLR 2015, arXiv 1409.1556
+Formula  stage(x) = maxpool(relu(norm(conv(... x ...))))
+Shapes   x (N, in_channels, *spatial) -> (N, widths[-1], *spatial / 2^stages, rounded up)
+Cost     about k^ndim C^2 parameters a convolution of C channels
+Differs  batch normalisation after each convolution; odd sizes are rounded up, so that any size works
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo import Slot
+
+from .layers import BATCH_NORMS, OpenSlot, check_stages, convolution, every_second, max_pool, zero_padding
+
+
+class PlainCNN(nn.Module):
+    """CNN without shortcuts; each stage halves the size of its input.
+
+    Args:
+        in_channels: Channels of the input.
+        ndim: 1 for (N, C, L), 2 for (N, C, H, W).
+        widths: Channels of each stage.
+        depths: Convolutions of each stage; one number for all of them.
+        kernel_size: Side of the convolutions, odd.
+
+    Raises:
+        InvalidValue: An option is out of its range, or widths and depths differ in number.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        ndim: int = 2,
+        widths: Sequence[int] = (32, 64),
+        depths: Sequence[int] | int = 1,
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__()
+        depths = [depths] * len(widths) if isinstance(depths, int) else depths
+        check_stages(
+            "plain_cnn", in_channels=in_channels, widths=widths, depths=depths, kernel_size=kernel_size, ndim=ndim
+        )
+        self.ndim = ndim
+        self.num_features = widths[-1]
+        self.stages = nn.ModuleList()
+        channels = in_channels
+        for width, depth in zip(widths, depths, strict=True):
+            self.stages.append(PoolStage(channels, width, depth, kernel_size, ndim=ndim))
+            channels = width
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (N, in_channels, *spatial) to the last map (N, num_features, *spatial')."""
+        return self.forward_stages(x, mask)[-1]
+
+    def forward_stages(self, x: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Return the map of every stage."""
+        maps = []
+        for stage in self.stages:
+            x, mask = stage(x, mask)
+            maps.append(x)
+        return maps
+
+    def downsample_mask(self, mask: Tensor) -> Tensor:
+        """The mask at the last map, for `mask` (N, *spatial) at the input."""
+        for _ in self.stages:
+            mask = every_second(mask, ndim=self.ndim)
+        return mask
+
+    def slots(self) -> list[Slot]:
+        """List the slots `conv` and `block` of every convolution and `stage` of every stage."""
+        found = []
+        for number, stage in enumerate(self.stages, 1):
+            for position, block in enumerate(stage.blocks, 1):
+                at = f"stages.{number - 1}.blocks.{position - 1}"
+                where = {"stage": number, "block": position}
+                found += [
+                    Slot(
+                        kind="conv",
+                        path=f"{at}.conv",
+                        how="replace",
+                        channels=block.in_channels,
+                        out_channels=stage.width,
+                        **where,
+                    ),
+                    Slot(kind="block", path=f"{at}.after", how="fill", channels=stage.width, **where),
+                ]
+            found.append(
+                Slot(kind="stage", path=f"stages.{number - 1}.after", how="fill", channels=stage.width, stage=number)
+            )
+        return found
+
+
+class PoolStage(nn.Module):
+    """`depth` convolutions, then max pooling."""
+
+    def __init__(self, in_channels: int, width: int, depth: int, kernel_size: int, *, ndim: int) -> None:
+        super().__init__()
+        self.width, self.ndim = width, ndim
+        self.blocks = nn.ModuleList(
+            ConvolutionBlock(in_channels if position == 0 else width, width, kernel_size, ndim=ndim)
+            for position in range(depth)
+        )
+        self.after = OpenSlot()
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the stage's map and the mask at its size."""
+        for block in self.blocks:
+            x = block(x, mask)
+        x, mask = max_pool(x, mask, ndim=self.ndim)
+        return self.after(x, mask), mask
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution, batch normalisation, ReLU."""
+
+    def __init__(self, in_channels: int, width: int, kernel_size: int, *, ndim: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.conv = convolution(in_channels, width, kernel_size, ndim=ndim)
+        self.norm = BATCH_NORMS[ndim](width)
+        self.after = OpenSlot()
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Map (N, C, *spatial) to (N, width, *spatial)."""
+        return self.after(F.relu(self.norm(self.conv(zero_padding(x, mask)))), mask)

@@ -1,0 +1,1 @@
+"""Slots, insertion, the model."""

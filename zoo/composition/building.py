@@ -1,0 +1,182 @@
+"""From a plan to a model: build the backbone, put attentions in its slots, add head and classifier."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from typing import Any
+
+import msgspec
+from torch import nn
+
+from zoo.component import Component
+from zoo.composition.initialization import NoRandomInit
+from zoo.composition.insertion import Chain, IdentityStart, insert, select
+from zoo.composition.model import Model, make_classifier
+from zoo.composition.slots import SLOT_KINDS, Slot
+from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
+from zoo.spec import Output, Placement, Plan
+
+NATIVE_HEAD = "native"
+
+
+def build(plan: Plan, *, initialize: bool = True) -> Model:
+    """Build the model that a plan describes.
+
+    Args:
+        plan: Components and options.
+        initialize: Draw random weights. False where all weights are loaded right after.
+
+    Raises:
+        InvalidSpec: A component refuses an option, or does not fit the others.
+        UnknownName: The backbone lacks a slot.
+        PluginError: A component breaks its contract.
+    """
+    with nullcontext() if initialize else NoRandomInit():
+        return _build(plan)
+
+
+def _build(plan: Plan) -> Model:
+    backbone = _build_backbone(plan)
+    last, attentions = _insert_attentions(plan, backbone)
+    head, classifier, plan = _build_head(plan, backbone)
+    width = head.out_features
+    layers: list[nn.Module] = []
+    for hidden in plan.spec.head.hidden:
+        layers += [nn.Linear(width, hidden), nn.ReLU()]
+        width = hidden
+    return Model(
+        plan,
+        backbone=backbone,
+        last=last,
+        head=head,
+        dense=nn.Sequential(*layers),
+        classifier=classifier or make_classifier(width, plan.spec.output.width),
+        head_hidden_size=width,
+        attention_modules=attentions,
+    )
+
+
+def construct(component: Component, *args: Any, where: str, options: dict[str, Any], **own: Any) -> Any:
+    """Make an instance of a component, with its options checked by name.
+
+    Args:
+        component: What to make.
+        args: Positional arguments of its contract.
+        where: Place in the spec, for messages.
+        options: Options from the spec.
+        own: Keyword arguments of its contract, e.g. `ndim`.
+
+    Raises:
+        InvalidSpec: An option is unknown, or the component refuses it.
+        PluginError: The component is no `nn.Module`.
+    """
+    cls = component.load()
+    parameters = inspect.signature(cls).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
+    for name in options:
+        if name not in known:
+            raise InvalidSpec(f"{where}: {component.title} has no option {name!r}. {near_misses(name, known)}")
+    try:
+        module = cls(*args, **own, **options)
+    except ZooError as error:
+        raise type(error)(f"{where}: {error}") from error
+    except Exception as error:
+        raise InvalidSpec(
+            f"{where}: {component.title} cannot be built with {options or 'its default options'}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise PluginError(f"{component.title} of {component.origin} is no nn.Module but {type(module).__name__}.")
+    return module
+
+
+def _build_backbone(plan: Plan) -> Any:
+    spec = plan.spec
+    own: dict[str, Any] = {}
+    if plan.backbone.name.endswith("/*"):
+        own["architecture"] = spec.backbone.name.partition("/")[2]
+    with NoRandomInit() if spec.backbone.pretrained else nullcontext():
+        backbone = construct(
+            plan.backbone, spec.input.channels, where="backbone", options=spec.backbone.options, **own
+        )
+    for attribute in ("ndim", "num_features", "forward_stages", "slots"):
+        if not hasattr(backbone, attribute):
+            raise PluginError(f"{plan.backbone.title} of {plan.backbone.origin} has no {attribute!r}.")
+    if (spec.input.kind == "image") != (backbone.ndim == 2):
+        raise InvalidSpec(
+            f"input: kind {spec.input.kind!r} does not fit {spec.backbone.name}, "
+            f"which takes {'images' if backbone.ndim == 2 else 'sequences'} here (ndim {backbone.ndim})."
+        )
+    if spec.backbone.pretrained:
+        if not hasattr(backbone, "load_pretrained"):
+            raise InvalidSpec(
+                f"backbone: {spec.backbone.name} brings no pretrained weights of its own; leave 'pretrained' out."
+            )
+        backbone.load_pretrained(spec.backbone.pretrained)
+    return backbone
+
+
+def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, list[nn.Module]]:
+    """Build every attention that the spec places; put those that belong into the backbone there."""
+    slots = backbone.slots()
+    last: list[nn.Module] = []
+    built: list[nn.Module] = []
+    at: dict[str, list[tuple[Slot, Placement, nn.Module]]] = {}
+    for number, (placement, component) in enumerate(zip(plan.spec.attention, plan.attentions, strict=True)):
+        where = f"attention[{number}] ({placement.name}@{placement.slot})"
+        if backbone.ndim not in component.ndims:
+            raise InvalidSpec(
+                f"{where}: {placement.name} works for ndim {component.ndims}, {plan.spec.backbone.name} is {backbone.ndim}-D."
+            )
+        chosen: list[Slot | None] = [None]
+        if placement.slot == "last":
+            if placement.stages is not None or placement.blocks != "all":
+                raise InvalidSpec(f"{where}: the slot 'last' is one place; leave 'stages' and 'blocks' out.")
+        else:
+            chosen = [*select(placement, slots, backbone=plan.spec.backbone.name, where=where)]
+        for slot in chosen:
+            channels = backbone.num_features if slot is None else slot.channels
+            attention = construct(
+                component, channels, where=where, options=placement.options, ndim=backbone.ndim
+            )
+            built.append(attention)
+            if slot is None:
+                last.append(IdentityStart(attention) if placement.start == "identity" else attention)
+            else:
+                at.setdefault(slot.path, []).append((slot, placement, attention))
+    _fill(backbone, at)
+    return (None if not last else last[0] if len(last) == 1 else Chain(last)), built
+
+
+def _fill(backbone: Any, at: dict[str, list[tuple[Slot, Placement, nn.Module]]]) -> None:
+    # Inner paths first: what stands at an outer path moves into a wrapper when its turn comes.
+    for path in sorted(at, key=lambda path: path.count("."), reverse=True):
+        # Where a block's end is also its stage's end, the block's attention comes first.
+        group = sorted(at[path], key=lambda entry: SLOT_KINDS.index(entry[0].kind))
+        slot = group[0][0]
+        if slot.how == "replace" and len(group) > 1:
+            names = ", ".join(placement.name for _, placement, _ in group)
+            raise InvalidSpec(
+                f"attention: {names} would all take the place of one convolution ({path}); place one."
+            )
+        insert(backbone, slot, [(attention, placement) for _, placement, attention in group], ndim=backbone.ndim)
+
+
+def _build_head(plan: Plan, backbone: Any) -> tuple[Any, nn.Module | None, Plan]:
+    """Build the pooling head; the native head brings its own classifier, used where it fits."""
+    spec = plan.spec
+    if plan.head is not None:
+        head = construct(plan.head, backbone.num_features, where="head", options=spec.head.options, ndim=backbone.ndim)
+        if not isinstance(getattr(head, "out_features", None), int):
+            raise PluginError(f"{plan.head.title} of {plan.head.origin} has no 'out_features'.")
+        return head, None, plan
+    if not hasattr(backbone, "native_head"):
+        raise InvalidSpec(f"head: {spec.backbone.name} brings no head of its own; choose one, e.g. 'avg'.")
+    head, classifier = backbone.native_head()
+    classes = getattr(classifier, "out_features", None)
+    if spec.output.num_classes is None and spec.output.labels is None and classes:
+        spec = msgspec.structs.replace(spec, output=Output(num_classes=classes))
+        plan = msgspec.structs.replace(plan, spec=spec)
+    keeps = classes == spec.output.width and not spec.head.hidden
+    return head, classifier if keeps else None, plan

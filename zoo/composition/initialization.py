@@ -1,0 +1,38 @@
+"""Building modules without drawing random numbers, for models whose weights come from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+# What nn.init and model code call to draw a tensor's values in place; `erfinv_` belongs to truncated normals.
+_DRAWS = {
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.Tensor.erfinv_,
+    torch.Tensor.bernoulli_,
+    torch.Tensor.exponential_,
+}
+
+
+class NoRandomInit(TorchFunctionMode):
+    """Within this context in-place random fills leave their tensor as it is (memory never written).
+
+    Holds for the current thread only. Constant fills (zeros, ones) and computed buffers are as always.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ARG002 - the protocol
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in _DRAWS:
+            return args[0]
+        if getattr(func, "__module__", None) == "torch.nn.init" and func.__name__.endswith("_"):
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))

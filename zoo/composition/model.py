@@ -1,0 +1,178 @@
+"""The model: backbone, attention before the head, pooling head, dense layers, classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from torch import Tensor, nn
+
+from zoo.errors import InvalidValue
+from zoo.refs import ExactRef
+from zoo.spec import ImageInput, Output, Plan, Spec
+
+
+class Model(nn.Module):
+    """A composed model, with the manners of a timm model.
+
+    Args:
+        plan: What it was composed from.
+        backbone: (N, channels, *spatial) -> (N, num_features, *spatial').
+        last: The attention before the head; None where there is none.
+        head: (N, num_features, *spatial') -> (N, F).
+        dense: (N, F) -> (N, head_hidden_size).
+        classifier: (N, head_hidden_size) -> (N, num_classes).
+        head_hidden_size: Width of the features that the classifier gets.
+        attention_modules: The inserted attentions, each a sub-module of the parts above.
+
+    Attributes:
+        num_features: Channels of the last feature map.
+        ndim: 1 for (N, C, L), 2 for (N, C, H, W).
+        attention_paths: Where in this module the inserted attentions are, by dotted name.
+        mask_refusals: Components that cannot honour a mask.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        backbone: nn.Module,
+        last: nn.Module | None,
+        head: nn.Module,
+        dense: nn.Module,
+        classifier: nn.Module,
+        head_hidden_size: int,
+        attention_modules: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__()
+        self.plan = plan
+        self.backbone = backbone
+        self.last = last
+        self.head = head
+        self.dense = dense
+        self.dropout = nn.Dropout(plan.spec.head.dropout)
+        self.classifier = classifier
+        self.head_hidden_size = head_hidden_size
+        self.num_features: int = backbone.num_features  # type: ignore[assignment]  # contract of a backbone
+        self.ndim: int = backbone.ndim  # type: ignore[assignment]  # contract of a backbone
+        names = {id(module): name for name, module in self.named_modules()}
+        self.attention_paths = tuple(names[id(module)] for module in attention_modules)
+        components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
+        refusals = [component.title for component in components if not component.mask]
+        self.mask_refusals = (*refusals, *(() if plan.head else ("head/native",)))
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that this model was composed from."""
+        return self.plan.spec
+
+    @property
+    def ref(self) -> ExactRef | None:
+        """The version whose weights it holds; None for a model of one's own."""
+        return self.plan.ref
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes it tells apart; 0 where it gives features."""
+        return self.spec.output.width
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes, if they have any."""
+        return self.spec.output.labels
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map an input to class scores before the softmax.
+
+        Args:
+            x: (N, channels, *spatial), preprocessed as `transform()` does it.
+            mask: (N, *spatial), True where x is real; None means everywhere.
+
+        Returns:
+            (N, num_classes), or (N, head_hidden_size) if there are no classes.
+
+        Raises:
+            InvalidValue: x or the mask is not of that shape, or a part cannot honour a mask.
+        """
+        return self.forward_head(self.forward_features(x, mask), mask=mask)
+
+    def forward_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map an input to the feature map before the head, (N, num_features, *spatial')."""
+        self._check_input(x, mask)
+        features: Tensor = self.backbone(x) if mask is None else self.backbone(x, mask)
+        if self.last is not None:
+            features = self.last(features) if mask is None else self.last(features, self._at_last(mask))
+        return features
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False, *, mask: Tensor | None = None) -> Tensor:  # noqa: FBT001, FBT002 - timm's signature
+        """Pool a feature map and classify it.
+
+        Args:
+            x: (N, num_features, *spatial') as from `forward_features`.
+            pre_logits: Stop before the classifier.
+            mask: (N, *spatial), of the model's input.
+        """
+        pooled = self.head(x) if mask is None else self.head(x, self._at_last(mask))
+        features: Tensor = self.dropout(self.dense(pooled))
+        if pre_logits:
+            return features
+        scores: Tensor = self.classifier(features)
+        return scores
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer, from features to class scores."""
+        return self.classifier
+
+    def reset_classifier(self, num_classes: int, labels: Sequence[str] | None = None) -> None:
+        """Put a fresh classifier in place, for `num_classes` classes (0: give features).
+
+        Raises:
+            InvalidValue: `num_classes` is negative, or not the number of labels.
+        """
+        if type(num_classes) is not int or num_classes < 0:
+            raise InvalidValue(f"num_classes is {num_classes!r}; give a whole number of at least 0.")
+        if labels is not None and len(labels) != num_classes:
+            raise InvalidValue(f"{len(labels)} labels for {num_classes} classes; give one a class.")
+        weight = next(self.parameters(), None)
+        place = {} if weight is None else {"device": weight.device, "dtype": weight.dtype}
+        self.classifier = make_classifier(self.head_hidden_size, num_classes, **place)
+        output = Output(
+            num_classes=num_classes if labels is None else None,
+            labels=None if labels is None else tuple(labels),
+        )
+        spec = msgspec.structs.replace(self.spec, output=output)
+        self.plan = msgspec.structs.replace(self.plan, spec=spec, ref=None)
+
+    def transform(self) -> Callable[[Any], Tensor]:
+        """The preprocessing that the spec's input asks for: one sample -> a tensor without batch axis."""
+        from zoo.inputs import make_transform
+
+        return make_transform(self.spec.input)
+
+    def _at_last(self, mask: Tensor) -> Tensor:
+        at_last: Tensor = self.backbone.downsample_mask(mask)  # type: ignore[operator]  # contract of a backbone
+        return at_last
+
+    def _check_input(self, x: Tensor, mask: Tensor | None) -> None:
+        channels = self.spec.input.channels
+        if x.ndim != self.ndim + 2 or x.shape[1] != channels:
+            axes = "length" if self.ndim == 1 else "height, width"
+            raise InvalidValue(
+                f"The model takes (batch, {channels}, {axes}); got a tensor of shape {tuple(x.shape)}."
+            )
+        if isinstance(self.spec.input, ImageInput) and not x.is_floating_point():
+            raise InvalidValue(f"The model takes floating-point images; got {x.dtype}. Use model.transform().")
+        if mask is None:
+            return
+        if self.mask_refusals:
+            raise InvalidValue(f"This model takes no mask: {', '.join(self.mask_refusals)} cannot honour one.")
+        if mask.shape != (x.shape[0], *x.shape[2:]):
+            raise InvalidValue(
+                f"The mask has shape {tuple(mask.shape)}; for this input it is {(x.shape[0], *x.shape[2:])}."
+            )
+
+
+def make_classifier(in_features: int, num_classes: int, **place: Any) -> nn.Module:
+    """A linear layer to `num_classes` scores; nothing for 0 classes."""
+    return nn.Linear(in_features, num_classes, **place) if num_classes else nn.Identity()

@@ -1,0 +1,90 @@
+"""Images: from a file, PIL image or array to a normalised tensor (channels, H, W)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.errors import InvalidValue
+from zoo.spec import ImageInput
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+class ImageTransform:
+    """Resize so that the shorter side fits, crop the centre, scale to [0, 1], normalise.
+
+    Takes a path, a PIL image, or an array: (H, W) or (H, W, C) of uint8, as image libraries give it.
+    Colour is reduced to grey, or grey spread to colour, as the model's channels ask.
+
+    Args:
+        spec: The model's input block.
+
+    Raises:
+        InvalidValue: The model takes neither 1, 3 nor 4 channels.
+    """
+
+    def __init__(self, spec: ImageInput) -> None:
+        if spec.channels not in _MODES:
+            raise InvalidValue(
+                f"Images have 1, 3 or 4 channels; this model takes {spec.channels}. Give it tensors directly."
+            )
+        self.spec = spec
+        shape = (spec.channels, 1, 1)
+        self.mean = torch.tensor(spec.mean or [0.0] * spec.channels).view(shape)
+        self.std = torch.tensor(spec.std or [1.0] * spec.channels).view(shape)
+
+    def __call__(self, sample: Any) -> Tensor:
+        """Return the sample as a tensor (channels, H, W).
+
+        Raises:
+            InvalidValue: It is no image, or cannot be read.
+        """
+        image = _open(sample).convert(_MODES[self.spec.channels])
+        if self.spec.size is not None:
+            image = self._fit(image, *self.spec.size)
+        pixels = np.asarray(image, dtype=np.float32).reshape(image.height, image.width, -1) / 255.0
+        return (torch.from_numpy(pixels).permute(2, 0, 1).contiguous() - self.mean) / self.std
+
+    def _fit(self, image: Image.Image, height: int, width: int) -> Image.Image:
+        from PIL import Image
+
+        # The part of the image that has the wanted proportions, `crop` of its sides, around the centre:
+        # resizing it in one step is resizing the whole and cropping after.
+        scale = min(image.height / height, image.width / width) * self.spec.crop
+        rows, columns = height * scale, width * scale
+        top, left = (image.height - rows) / 2, (image.width - columns) / 2
+        resample = Image.Resampling[self.spec.interpolation.upper()]
+        return image.resize((width, height), resample, box=(left, top, left + columns, top + rows))
+
+
+def _open(sample: Any) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(sample, Image.Image):
+        return sample
+    if isinstance(sample, str | os.PathLike):
+        try:
+            with Image.open(sample) as image:
+                image.load()
+                return image
+        except FileNotFoundError:
+            raise InvalidValue(f"There is no file {os.fspath(sample)!r}.") from None
+        except UnidentifiedImageError:
+            raise InvalidValue(f"{os.fspath(sample)!r} is no image file that can be read.") from None
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InvalidValue(f"The image {os.fspath(sample)!r} cannot be read: {error}.") from None
+    array = np.asarray(sample)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _MODES):
+        raise InvalidValue(
+            f"An image is a path, a PIL image, or a uint8 array (H, W) or (H, W, 1, 3 or 4); got "
+            f"{type(sample).__name__} of shape {array.shape} and dtype {array.dtype}."
+        )
+    return Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)

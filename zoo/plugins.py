@@ -1,0 +1,241 @@
+"""Finds plug-ins one by one, and keeps what they offer in a catalog.
+
+A plug-in that raises is reported and left out, never fatal. Two that offer one name are an error when
+that name is used, never "last wins".
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from zoo import hookspecs
+from zoo.component import KINDS, Component
+from zoo.distributions import EntryPoint, installed_entry_points
+from zoo.errors import InvalidValue, PluginError, UnknownName, near_misses
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Class = TypeVar("Class", bound=type[nn.Module])
+
+_HOOK_OF_KIND = {"backbone": "zoo_backbones", "attention": "zoo_attentions", "head": "zoo_heads"}
+
+
+class PluginWarning(UserWarning):
+    """A plug-in was left out."""
+
+
+@dataclass
+class Plugin:
+    """An installed plug-in, and how loading it went.
+
+    Attributes:
+        entry: Its entry point.
+        state: `loaded`, `broken` or `disabled`.
+        problem: Why it is broken, for people; empty otherwise.
+        components: What it offers.
+        registries: Folders of the registries that it brings.
+    """
+
+    entry: EntryPoint
+    state: str = "loaded"
+    problem: str = ""
+    components: list[Component] = field(default_factory=list)
+    registries: list[str] = field(default_factory=list)
+
+
+class Catalog:
+    """The components that plug-ins offer and that were registered in this process.
+
+    Args:
+        entries: Entry points to load plug-ins from; None means those of the installed distributions.
+        disable: Names of plug-ins (left side of the entry point, or distribution) to leave out.
+    """
+
+    def __init__(
+        self, entries: Iterable[EntryPoint] | None = None, *, disable: Collection[str] = ()
+    ) -> None:
+        self.plugins: list[Plugin] = []
+        self._offers: dict[tuple[str, str], list[Component]] = {}
+        for entry in installed_entry_points() if entries is None else entries:
+            plugin = _load(entry, disable)
+            self.plugins.append(plugin)
+            for component in plugin.components:
+                self._offers.setdefault((component.kind, component.name), []).append(component)
+
+    @property
+    def registries(self) -> list[str]:
+        """Folders of the registries that plug-ins bring."""
+        return [folder for plugin in self.plugins for folder in plugin.registries]
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """All components, or those of one kind, by kind and name.
+
+        Where two plug-ins offer one name both are listed; `component` then refuses the name.
+        """
+        if kind is not None and kind not in KINDS:
+            raise UnknownName(f"{kind!r} is no kind of component. {near_misses(kind, KINDS)}")
+        offers = [offer for group in self._offers.values() for offer in group]
+        wanted = [offer for offer in offers if kind in (None, offer.kind)]
+        return sorted(wanted, key=lambda offer: (KINDS.index(offer.kind), offer.name))
+
+    def component(self, kind: str, name: str) -> Component:
+        """Return the one component of `kind` that is called `name`.
+
+        Raises:
+            UnknownName: No plug-in offers it.
+            PluginError: Several do.
+        """
+        offers = self._offers.get((kind, name)) or self._offers.get((kind, _name_space(name)), [])
+        if not offers:
+            raise UnknownName(self._nobody_offers(kind, name))
+        if len(offers) > 1:
+            raise PluginError(
+                f"{kind}/{name} is offered by {' and by '.join(offer.origin for offer in offers)}. "
+                "Uninstall one of them, or leave it out with ZOO_DISABLE_PLUGINS=<plug-in>."
+            )
+        return offers[0]
+
+    def register(self, component: Component) -> Component:
+        """Add a component for the life of this catalog.
+
+        Registering the same name once more replaces what was registered before (as a notebook cell
+        that is run again does); a name that a plug-in offers is refused.
+
+        Raises:
+            InvalidValue: The component has no kind.
+            PluginError: A plug-in offers the name.
+        """
+        if component.kind not in KINDS:
+            raise InvalidValue(
+                f"Component {component.name!r} has kind {component.kind!r}; "
+                f"say one with Component(kind=...): {', '.join(KINDS)}."
+            )
+        offers = self._offers.get((component.kind, component.name), [])
+        for offer in offers:
+            if offer.distribution is not None:
+                raise PluginError(
+                    f"{component.title} is offered by {offer.origin} already. Choose another name."
+                )
+        self._offers[component.kind, component.name] = [component]
+        return component
+
+    def _nobody_offers(self, kind: str, name: str) -> str:
+        message = f"No plug-in offers {kind}/{name}. {near_misses(name, (o.name for o in self.components(kind)))}"
+        out = [f"{plugin.entry.name} ({plugin.state})" for plugin in self.plugins if plugin.state != "loaded"]
+        return message + (f" Left out: {', '.join(out)}; see `zoo plugins`." if out else "")
+
+
+def _name_space(name: str) -> str:
+    return f"{name.partition('/')[0]}/*" if "/" in name else name
+
+
+def _load(entry: EntryPoint, disable: Collection[str]) -> Plugin:
+    """Import one plug-in and collect what its hooks offer; a failure ends here."""
+    plugin = Plugin(entry)
+    if entry.name in disable or entry.distribution in disable:
+        plugin.state = "disabled"
+        return plugin
+    try:
+        plugin.components, plugin.registries = _collect(entry)
+    except (Exception, SystemExit) as error:
+        plugin.state = "broken"
+        plugin.problem = f"{type(error).__name__}: {error}"
+        warnings.warn(
+            f"Plug-in {entry.name!r} of {entry.distribution} {entry.version} is left out: {plugin.problem}",
+            PluginWarning,
+            stacklevel=4,
+        )
+    return plugin
+
+
+def _collect(entry: EntryPoint) -> tuple[list[Component], list[str]]:
+    # A manager of its own for each plug-in: one call reaches one plug-in, and its failure is its own.
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hookspecs)
+    module, _, attribute = entry.module.partition(":")
+    hooks: Any = importlib.import_module(module)
+    manager.register(getattr(hooks, attribute) if attribute else hooks, name=entry.name)
+    manager.check_pending()
+    components = []
+    for kind, hook in _HOOK_OF_KIND.items():
+        for offer in _flat(getattr(manager.hook, hook)(), hook):
+            if not isinstance(offer, Component):
+                raise PluginError(f"{hook} returned {offer!r:.80}, which is no zoo.Component.")
+            components.append(
+                replace(offer, kind=kind, distribution=entry.distribution, version=entry.version)
+            )
+    return components, [os.fspath(folder) for folder in _flat(manager.hook.zoo_registries(), "zoo_registries")]
+
+
+def _flat(results: Sequence[Any], hook: str) -> list[Any]:
+    for result in results:
+        if not isinstance(result, list | tuple):
+            raise PluginError(f"{hook} returned {result!r:.80}; it returns a list.")
+    return [item for result in results for item in result]
+
+
+_lock = RLock()
+_default: Catalog | None = None
+_disabled: frozenset[str] = frozenset()
+
+
+def catalog() -> Catalog:
+    """The catalog of this process, made at first use."""
+    global _default  # noqa: PLW0603 - the one process-wide object, made late so that import stays light
+    with _lock:
+        if _default is None:
+            names = os.environ.get("ZOO_DISABLE_PLUGINS", "").split(",")
+            _default = Catalog(disable=_disabled | {name.strip() for name in names if name.strip()})
+        return _default
+
+
+def configure(*, disable: Collection[str] = ()) -> None:
+    """Choose which plug-ins to leave out, by name or distribution. Plug-ins are then looked for afresh.
+
+    Components registered in this process are kept.
+    """
+    global _default, _disabled  # noqa: PLW0603 - see `catalog`
+    with _lock:
+        own = [c for c in _default.components() if c.distribution is None] if _default else []
+        _disabled = frozenset(disable)
+        _default = None
+        for component in own:
+            catalog().register(component)
+
+
+def register(component: Component) -> Component:
+    """Offer a component in this process, as a plug-in would; see `Catalog.register`."""
+    return catalog().register(component)
+
+
+def attention(name: str, *, family: str, **fields: Any) -> Callable[[Class], Class]:
+    """Offer the decorated class as an attention in this process. `fields` as in `Component`."""
+    return _decorator("attention", name, family=family, **fields)
+
+
+def backbone(name: str, **fields: Any) -> Callable[[Class], Class]:
+    """Offer the decorated class as a backbone in this process. `fields` as in `Component`."""
+    return _decorator("backbone", name, **fields)
+
+
+def head(name: str, **fields: Any) -> Callable[[Class], Class]:
+    """Offer the decorated class as a pooling head in this process. `fields` as in `Component`."""
+    return _decorator("head", name, **fields)
+
+
+def _decorator(kind: str, name: str, **fields: Any) -> Callable[[Class], Class]:
+    def offer(cls: Class) -> Class:
+        summary = (cls.__doc__ or "").partition("\n")[0]
+        register(Component(kind=kind, name=name, target=cls, **{"summary": summary, **fields}))
+        return cls
+
+    return offer

@@ -1,0 +1,161 @@
+"""What may stand in a registry.yaml, checked field by field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from zoo.errors import InvalidRef, InvalidSpec, RegistryError, near_misses
+from zoo.refs import VersionNumber, check_name
+from zoo.registry.reader import Lines
+from zoo.spec import Spec, Weights
+
+SCHEMA = 1
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class Head(Struct, frozen=True, forbid_unknown_fields=True):
+    """The top of the file."""
+
+    schema: int
+    id: str
+    serial: int
+    variants: dict[str, Any]
+
+
+class Variant(Struct, frozen=True, forbid_unknown_fields=True):
+    """A variant and its versions."""
+
+    versions: dict[str, Any]
+    summary: str = ""
+
+
+class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+    """A measured figure: its mean over `seeds` trainings, with their standard deviation."""
+
+    mean: float
+    std: float | None = None
+    seeds: int = 1
+
+
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One version. The spec is checked apart, so that its messages are its own."""
+
+    spec: dict[str, Any]
+    schema: int = SCHEMA
+    requires: dict[str, str] = {}
+    weights: Weights | None = None
+    interface: str | None = None
+    params: int | None = None
+    metrics: dict[str, Metric] = {}
+    recipe: dict[str, Any] = {}
+    license: str = ""
+    provenance: dict[str, Any] = {}
+    status: dict[str, str] = {}
+
+
+class Row(NamedTuple):
+    """A version that was read, with the data it was read from."""
+
+    name: str
+    number: VersionNumber
+    summary: str
+    entry: Entry
+    spec: Spec
+    data: Mapping[str, Any]
+
+
+def read_head(data: Any, source: str, lines: Lines) -> Head:
+    """Check the top of a registry.
+
+    Raises:
+        RegistryError: A field is missing, unknown or of the wrong form, or the schema is newer.
+    """
+    if isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA:
+        raise RegistryError(
+            f"{source}: schema {data['schema']}; this version reads up to {SCHEMA}. Upgrade attn-zoo."
+        )
+    head: Head = _convert(data, Head, source, lines, ())
+    _name(head.id, source, lines, ("id",), dashes=True)
+    if head.serial < 0:
+        raise _wrong(source, lines, ("serial",), f"{head.serial} is not at least 0")
+    return head
+
+
+def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iterator[Row]:
+    """Check every version of a registry and yield it; a version of a newer schema is skipped.
+
+    Args:
+        head: The top of the registry.
+        source: Where it came from, for messages.
+        lines: Lines of the places in it.
+        skipped: Gets a sentence for each version that was left out.
+
+    Raises:
+        RegistryError: Something else is wrong.
+    """
+    for name, variant_data in head.variants.items():
+        at: tuple[str, ...] = ("variants", name)
+        _name(name, source, lines, at)
+        variant: Variant = _convert(variant_data, Variant, source, lines, at)
+        for text, data in variant.versions.items():
+            here = (*at, "versions", text)
+            if isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA:
+                skipped.append(f"{name}@{text} has schema {data['schema']}; upgrade attn-zoo to use it")
+                continue
+            try:
+                number = VersionNumber.parse(text)
+            except InvalidRef as error:
+                raise _wrong(source, lines, here, str(error)) from None
+            entry: Entry = _convert(data, Entry, source, lines, here)
+            _check_entry(entry, source, lines, here)
+            try:
+                spec = Spec.from_data(entry.spec, where=".".join((*here, "spec")))
+            except InvalidSpec as error:
+                raise RegistryError(f"{source}:{_line(lines, (*here, 'spec'))}: {error}") from None
+            yield Row(name, number, variant.summary, entry, spec, data)
+
+
+def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -> None:
+    if entry.weights is not None:
+        if not _HEX64.match(entry.weights.sha256):
+            raise _wrong(source, lines, (*at, "weights", "sha256"), f"{entry.weights.sha256!r:.80} is not 64 hex digits")
+        if entry.weights.size < 0:
+            raise _wrong(source, lines, (*at, "weights", "size"), f"{entry.weights.size} is not at least 0")
+    unknown = set(entry.status) - {"yanked"}
+    if unknown:
+        raise _wrong(source, lines, (*at, "status"), f"unknown field {min(unknown)!r}; only 'yanked' is known")
+
+
+def _convert(data: Any, struct: type[Any], source: str, lines: Lines, at: tuple[str, ...]) -> Any:
+    if not isinstance(data, Mapping):
+        raise _wrong(source, lines, at, f"expected fields with names, got {data!r:.60}")
+    for field in data:
+        if field not in struct.__struct_fields__:
+            raise _wrong(source, lines, (*at, field), f"unknown field. {near_misses(field, struct.__struct_fields__)}")
+    try:
+        return msgspec.convert(data, struct)
+    except msgspec.ValidationError as error:
+        raise _wrong(source, lines, at, str(error)) from None
+
+
+def _name(name: str, source: str, lines: Lines, at: tuple[str, ...], *, dashes: bool = False) -> None:
+    try:
+        check_name(name.replace("-", "_") if dashes else name)
+    except InvalidRef as error:
+        raise _wrong(source, lines, at, str(error)) from None
+
+
+def _wrong(source: str, lines: Lines, at: Sequence[str], what: str) -> RegistryError:
+    return RegistryError(f"{source}:{_line(lines, at)}: {'.'.join(at) or 'registry'}: {what}")
+
+
+def _line(lines: Lines, at: Sequence[str]) -> int:
+    path = tuple(at)
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)

@@ -1,0 +1,281 @@
+"""The frozen types of the road: Spec, Version, Plan. Pure data; a Plan holds components for names.
+
+In files a component's own options stand beside the words of the core:
+`{name: cbam, slot: branch, reduction: 8}`. Here they are apart: `options={"reduction": 8}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from zoo.component import Component
+from zoo.errors import InvalidSpec, near_misses
+from zoo.refs import ExactRef
+
+Data = dict[str, Any]
+
+
+class ImageInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image (N, channels, H, W), scaled to [0, 1] and then normalised by `mean` and `std`.
+
+    `size` is (H, W) in pixels; None means that images are taken as they are.
+    `crop` is the share of the resized image's side that the centre crop keeps.
+    """
+
+    kind: Literal["image"] = "image"
+    channels: int = 3
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    crop: float = 1.0
+
+
+class SequenceInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sequence of vectors (N, channels, L), e.g. a multi-channel signal, taken as it is."""
+
+    kind: Literal["sequence"] = "sequence"
+    channels: int
+
+
+Input = ImageInput | SequenceInput
+_INPUTS: dict[str, type[Input]] = {"image": ImageInput, "sequence": SequenceInput}
+
+
+class BackboneSpec(Struct, frozen=True, kw_only=True):
+    """Which backbone. `pretrained`: whether, or from which file, it gets weights of its own first."""
+
+    name: str
+    pretrained: bool | str = False
+    options: Data = {}
+
+
+class Placement(Struct, frozen=True, kw_only=True):
+    """Which attention stands in which slots.
+
+    `stages` counts from 1, negative from the end; None means all. `blocks` picks blocks within each
+    stage: `all`, `first`, `last`, every n-th (`{"every": n}`), or a list counted likewise.
+    `start="identity"` wraps it so that the model's output does not change until it is trained.
+    """
+
+    name: str
+    slot: Literal["branch", "block", "stage", "last", "conv"]
+    stages: tuple[int, ...] | None = None
+    blocks: Literal["all", "first", "last"] | dict[Literal["every"], int] | tuple[int, ...] = "all"
+    start: Literal["default", "identity"] = "default"
+    options: Data = {}
+
+
+class HeadSpec(Struct, frozen=True, kw_only=True):
+    """Which pooling head; then dense layers of `hidden` widths with ReLU, and dropout before the classifier."""
+
+    name: str = "avg"
+    dropout: float = 0.0
+    hidden: tuple[int, ...] = ()
+    options: Data = {}
+
+
+class Output(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Class scores: `num_classes` of them, with names for people in `labels`. 0 classes: the pooled features."""
+
+    kind: Literal["classes"] = "classes"
+    num_classes: int | None = None
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of classes, from whichever of the two fields says it."""
+        return len(self.labels) if self.labels is not None else self.num_classes or 0
+
+
+class Spec(Struct, frozen=True, kw_only=True):
+    """Which components, in which slots, with which options, for which input and output."""
+
+    input: Input
+    backbone: BackboneSpec
+    attention: tuple[Placement, ...] = ()
+    head: HeadSpec = HeadSpec()
+    output: Output = Output()
+
+    @classmethod
+    def from_data(cls, data: object, *, where: str = "spec") -> Spec:
+        """Read a spec from plain data, as it stands in a registry or in a weights file.
+
+        Args:
+            data: Mappings, lists, texts and numbers.
+            where: Where the data came from, for messages.
+
+        Raises:
+            InvalidSpec: A field is unknown, missing, or of the wrong type or range.
+        """
+        fields = _mapping(data, where)
+        _known(fields, ("input", "backbone", "attention", "head", "output"), where)
+        if "backbone" not in fields:
+            raise InvalidSpec(f"{where}: there is no 'backbone'. A spec needs one, e.g. 'backbone: {{name: attn_cnn}}'.")
+        placements = fields.get("attention") or []
+        if not isinstance(placements, Sequence) or isinstance(placements, str | bytes):
+            placements = [placements]
+        spec = cls(
+            input=_read_input(fields.get("input", {"kind": "image"}), f"{where}.input"),
+            backbone=_read_block(fields["backbone"], BackboneSpec, f"{where}.backbone"),
+            attention=tuple(
+                _read_block(block, Placement, f"{where}.attention[{number}]")
+                for number, block in enumerate(placements)
+            ),
+            head=_read_block(fields.get("head", "avg"), HeadSpec, f"{where}.head"),
+            output=_convert(_mapping(fields.get("output", {}), f"{where}.output"), Output, f"{where}.output"),
+        )
+        _check(spec, where)
+        return spec
+
+    def to_data(self) -> Data:
+        """The spec as plain data that `from_data` reads back to an equal spec. Defaults are left out."""
+        output = _without_defaults(self.output)
+        if self.output.labels is not None:
+            output.pop("num_classes", None)
+        return {
+            "input": {"kind": self.input.kind, **_without_defaults(self.input)},
+            "backbone": _without_defaults(self.backbone),
+            **({"attention": [_without_defaults(block) for block in self.attention]} if self.attention else {}),
+            "head": _without_defaults(self.head),
+            "output": {"kind": self.output.kind, **output},
+        }
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal specs give equal text."""
+        return json.dumps(self.to_data(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def components(self) -> list[tuple[str, str]]:
+        """(kind, name) of every component named, in the order of the road, each once."""
+        named = [("backbone", self.backbone.name)]
+        named += [("attention", placement.name) for placement in self.attention]
+        named.append(("head", self.head.name))
+        return list(dict.fromkeys(named))
+
+
+class Weights(Struct, frozen=True, forbid_unknown_fields=True):
+    """A blob by its digest. `size` is in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One immutable release of a variant, as a registry has it."""
+
+    ref: ExactRef
+    summary: str
+    spec: Spec
+    weights: Weights | None = None
+    params: int | None = None
+    metrics: Data = {}
+    recipe: Data = {}
+    requires: dict[str, str] = {}
+    license: str = ""
+    provenance: Data = {}
+    yanked: str | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A spec with its names replaced by components. `attentions` runs beside `spec.attention`."""
+
+    spec: Spec
+    backbone: Component
+    attentions: tuple[Component, ...]
+    head: Component | None
+    ref: ExactRef | None = None
+
+
+def _read_input(data: object, where: str) -> Input:
+    fields = _mapping(data, where)
+    kind = fields.get("kind", "image")
+    if not isinstance(kind, str) or kind not in _INPUTS:
+        raise InvalidSpec(f"{where}: kind {kind!r} is unknown. {near_misses(str(kind), _INPUTS)}")
+    return _convert(fields, _INPUTS[kind], where)
+
+
+def _read_block(data: object, struct: type[Any], where: str) -> Any:
+    """Read a component's block: the core's own words into fields, everything else into `options`."""
+    fields = dict(_mapping({"name": data} if isinstance(data, str) else data, where))
+    own = {name: fields.pop(name) for name in struct.__struct_fields__ if name != "options" and name in fields}
+    block = _convert(own, struct, where)
+    return msgspec.structs.replace(block, options=_plain(fields, where))
+
+
+def _convert(fields: Mapping[str, Any], struct: type[Any], where: str) -> Any:
+    _known(fields, struct.__struct_fields__, where)
+    try:
+        return msgspec.convert(fields, struct)
+    except msgspec.ValidationError as error:
+        message = str(error).replace(" - at `$", f" - at `{where}")
+        raise InvalidSpec(f"{where}: {message}") from None
+
+
+def _known(fields: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for name in fields:
+        if name not in known:
+            raise InvalidSpec(f"{where}: unknown field {name!r}. {near_misses(str(name), known)}")
+
+
+def _mapping(data: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
+        raise InvalidSpec(f"{where}: expected fields with names, got {data!r:.80}.")
+    return data
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return `value` as JSON would give it back, so that a spec equals what is read from its file."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise InvalidSpec(f"{where}: {value!r:.120} is not plain data (texts, finite numbers, lists, mappings).") from None
+
+
+def _check(spec: Spec, where: str) -> None:
+    """Check what types alone do not say."""
+    size = getattr(spec.input, "size", None)
+    rules = [
+        (spec.input.channels >= 1, "input.channels", spec.input.channels, "at least 1"),
+        (size is None or min(size) >= 1, "input.size", size, "of at least 1 pixel a side"),
+        (0.0 <= spec.head.dropout < 1.0, "head.dropout", spec.head.dropout, "in [0, 1)"),
+        (all(width >= 1 for width in spec.head.hidden), "head.hidden", spec.head.hidden, "widths of at least 1"),
+        (spec.output.num_classes is None or spec.output.num_classes >= 0, "output.num_classes", spec.output.num_classes, "at least 0"),
+        (
+            spec.output.labels is None or spec.output.num_classes in (None, len(spec.output.labels)),
+            "output.num_classes",
+            spec.output.num_classes,
+            "the number of labels",
+        ),
+        (
+            spec.output.labels is None or len(set(spec.output.labels)) == len(spec.output.labels),
+            "output.labels",
+            spec.output.labels,
+            "without repeats",
+        ),
+    ]
+    if isinstance(spec.input, ImageInput):
+        rules.append((0.0 < spec.input.crop <= 1.0, "input.crop", spec.input.crop, "in (0, 1]"))
+        for name, values in (("mean", spec.input.mean), ("std", spec.input.std)):
+            fits = values is None or len(values) == spec.input.channels
+            rules.append((fits, f"input.{name}", values, f"one value for each of {spec.input.channels} channels"))
+    for holds, field, value, rule in rules:
+        if not holds:
+            raise InvalidSpec(f"{where}.{field}: {value!r:.80} is not {rule}.")
+
+
+def _without_defaults(block: Struct) -> Data:
+    """The block as plain data: fields at their default left out, options beside the others."""
+    fields = {}
+    for field in msgspec.structs.fields(block):
+        value = getattr(block, field.name)
+        if field.name != "options" and (field.required or value != field.default):
+            fields[field.name] = value
+    data = msgspec.to_builtins(fields)
+    data.update(getattr(block, "options", {}))
+    return _plain(data, "spec")

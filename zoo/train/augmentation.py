@@ -1,0 +1,163 @@
+"""Augmentation of whole batches: every sample changes in its own way, by a few tensor operations.
+
+Each class takes its options as keywords, and a batch of uint8 images (N, C, H, W) with a generator; it
+returns a new batch of the same shape and dtype. The generator alone decides: the same state gives the
+same batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from zoo.errors import InvalidValue, near_misses
+
+Augmentation = Callable[[Tensor, Generator], Tensor]
+
+
+class Crop:
+    """Move each image by up to `padding` pixels either way; the border shows what `border` says.
+
+    Args:
+        padding: Pixels, at least 1, and for `reflect` less than the image's sides.
+        border: `reflect` mirrors the image, `black` is 0.
+    """
+
+    def __init__(self, *, padding: int = 4, border: Literal["reflect", "black"] = "reflect") -> None:
+        if padding < 1 or border not in ("reflect", "black"):
+            raise InvalidValue(f"crop: padding {padding!r} with border {border!r}; give 1 or more, reflect or black.")
+        self.padding, self.border = padding, border
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return the moved images."""
+        count, channels, height, width = images.shape
+        limit = 2 * self.padding + 1
+        shifts = torch.randint(limit, (2, count, 1), generator=generator) - self.padding
+        rows, columns = torch.arange(height) + shifts[0], torch.arange(width) + shifts[1]  # (N, H), (N, W)
+        inside = (_within(rows, height), _within(columns, width))
+        rows, columns = _mirrored(rows, height), _mirrored(columns, width)
+        # One flat index for each pixel, the same for all channels.
+        pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)  # (N, H W)
+        moved = images.flatten(2).gather(2, pixels[:, None].expand(-1, channels, -1)).view_as(images)
+        if self.border == "black":
+            shown = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images.device)
+            moved = moved * shown
+        return moved
+
+
+class Flip:
+    """Mirror each image left to right, with probability `probability`."""
+
+    def __init__(self, *, probability: float = 0.5) -> None:
+        if not 0.0 <= probability <= 1.0:
+            raise InvalidValue(f"flip: probability is {probability!r}; give a number in [0, 1].")
+        self.probability = probability
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return the images, some of them mirrored."""
+        chosen = torch.rand(len(images), generator=generator) < self.probability
+        return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
+
+
+class Cutout:
+    """Grey a square of each image, its centre anywhere (DeVries, Taylor 2017, arXiv 1708.04552).
+
+    Args:
+        size: Side of the square in pixels, at least 1; the part inside the image is greyed.
+        value: Of the greyed pixels, 0 to 255.
+    """
+
+    def __init__(self, *, size: int = 8, value: int = 120) -> None:
+        if size < 1 or not 0 <= value <= 255:
+            raise InvalidValue(f"cutout: size {size!r}, value {value!r}; give 1 or more, and 0 to 255.")
+        self.size, self.value = size, value
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return the images with their squares greyed."""
+        hidden = []
+        for side in images.shape[2:]:
+            first = torch.randint(side, (len(images), 1), generator=generator) - self.size // 2
+            offset = torch.arange(side) - first
+            hidden.append((offset >= 0) & (offset < self.size))  # (N, side)
+        square = hidden[0][:, None, :, None] & hidden[1][:, None, None, :]
+        return images.masked_fill(square.to(images.device), self.value)
+
+
+class Affine:
+    """Turn, scale and move each image a little; what comes from outside is black.
+
+    Args:
+        degrees: Greatest turn either way, 0 to 180.
+        scale: Greatest change of size, as a share of 1, in [0, 1).
+        shift: Greatest move either way, in pixels.
+    """
+
+    def __init__(self, *, degrees: float = 10.0, scale: float = 0.1, shift: float = 2.0) -> None:
+        if not 0.0 <= degrees <= 180.0 or not 0.0 <= scale < 1.0 or not 0.0 <= shift < math.inf:
+            raise InvalidValue(
+                f"affine: degrees {degrees!r}, scale {scale!r}, shift {shift!r};"
+                " give 0 to 180, a share in [0, 1), and pixels of at least 0."
+            )
+        self.degrees, self.scale, self.shift = degrees, scale, shift
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return the changed images."""
+        height, width = images.shape[2:]
+        draws = torch.rand(4, len(images), generator=generator) * 2 - 1  # in [-1, 1)
+        angle, size = draws[0] * math.radians(self.degrees), 1 / (1 + draws[1] * self.scale)
+        cos, sin = angle.cos() * size, angle.sin() * size
+        # Coordinates run from -1 to 1 along each side, so that a turn must know how the sides compare.
+        rows = [
+            torch.stack([cos, -sin * (height / width), draws[2] * self.shift * 2 / width], 1),
+            torch.stack([sin * (width / height), cos, draws[3] * self.shift * 2 / height], 1),
+        ]
+        matrices = torch.stack(rows, 1).to(images.device)  # (N, 2, 3)
+        grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+        changed = functional.grid_sample(images.float(), grid, align_corners=False)
+        return changed.round_().to(images.dtype)
+
+
+AUGMENTATIONS: dict[str, type[Crop | Flip | Cutout | Affine]] = {
+    "affine": Affine,
+    "crop": Crop,
+    "cutout": Cutout,
+    "flip": Flip,
+}
+
+
+def make_augmentation(step: Mapping[str, Any], *, where: str = "augment") -> Augmentation:
+    """Make one augmentation from its block in a recipe, `{"name": "crop", "padding": 4}`.
+
+    Raises:
+        InvalidValue: The name or an option is unknown, or a value is out of its range.
+    """
+    options = dict(step)
+    name = options.pop("name", None)
+    if name not in AUGMENTATIONS:
+        raise InvalidValue(f"{where}: no augmentation is called {name!r}. {near_misses(str(name), AUGMENTATIONS)}")
+    cls = AUGMENTATIONS[name]
+    known = list(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in known:
+            raise InvalidValue(f"{where}: {name} has no option {option!r}. {near_misses(option, known)}")
+    try:
+        return cls(**options)
+    except InvalidValue as error:
+        raise InvalidValue(f"{where}: {error}") from None
+    except TypeError as error:
+        raise InvalidValue(f"{where}: {name} cannot be made with {options}: {error}.") from None
+
+
+def _within(places: Tensor, size: int) -> Tensor:
+    return (places >= 0) & (places < size)
+
+
+def _mirrored(places: Tensor, size: int) -> Tensor:
+    """Places outside [0, size) mirrored at the first and last pixel."""
+    return (size - 1 - (size - 1 - places.abs()).abs()).clamp_(0, size - 1)

@@ -1,0 +1,44 @@
+"""From pixels as they are stored to what a model's input block asks for, whole batches at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.errors import InvalidValue
+from zoo.spec import ImageInput, Input
+
+
+class Normalization:
+    """Scale uint8 images to [0, 1] and normalise them as an input block says.
+
+    Args:
+        source: The input block of a model's spec.
+
+    Raises:
+        InvalidValue: The input is no image. When called: the images do not fit it.
+    """
+
+    def __init__(self, source: Input) -> None:
+        if not isinstance(source, ImageInput):
+            raise InvalidValue(f"The model takes inputs of kind {source.kind!r}; the data are images.")
+        mean, std = source.mean or (0.0,) * source.channels, source.std or (1.0,) * source.channels
+        self.source = source
+        self._factor = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
+        self._offset = torch.tensor([m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return uint8 images (N, C, H, W) as normalised float32."""
+        self.check(images)
+        factor, offset = self._factor.to(images.device), self._offset.to(images.device)
+        return images.float().mul_(factor).sub_(offset)
+
+    def check(self, images: Tensor) -> None:
+        """Refuse images of another number of channels or another size than the model is for."""
+        channels, size = images.shape[1], tuple(images.shape[2:])
+        if channels != self.source.channels or self.source.size not in (None, size):
+            asked = "any size" if self.source.size is None else "{}x{} pixels".format(*self.source.size)
+            raise InvalidValue(
+                f"The model takes images of {self.source.channels} channels and {asked};"
+                f" the data has {channels} channels and {size[0]}x{size[1]} pixels."
+            )

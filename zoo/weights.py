@@ -1,0 +1,264 @@
+"""Models as safetensors files, with the spec inside.
+
+One metadata key, `zoo`, holds canonical JSON: the format's number, the spec, and which distributions its
+components came from. A file is told by its content and checked before any tensor is made: nothing in
+it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import WeightsError
+from zoo.files import write_atomically
+from zoo.spec import Plan, Spec
+
+FORMAT = 1
+METADATA_KEY = "zoo"
+HEADER_LIMIT = 16 * 2**20
+TENSOR_LIMIT = 100_000
+
+_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+_DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+class Entry(NamedTuple):
+    """A tensor in a file: its dtype and shape, and where its bytes are behind the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class WeightsFile(NamedTuple):
+    """A safetensors file that was read and found well-formed.
+
+    Attributes:
+        source: Where it came from, for messages.
+        metadata: What stands under the metadata key `zoo`.
+        entries: Its tensors by name.
+        data: The bytes behind the header.
+    """
+
+    source: str
+    metadata: dict[str, Any]
+    entries: dict[str, Entry]
+    data: memoryview
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that the file carries."""
+        return Spec.from_data(self.metadata["spec"], where=f"{self.source}: spec")
+
+
+def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = None) -> bytes:
+    """Return a model as the bytes of a safetensors file.
+
+    The same model gives the same bytes, and so the same digest.
+
+    Args:
+        model: The model; its parameters and buffers are saved.
+        plan: What it was composed from.
+        extra: Further plain data to keep with it, e.g. `metrics` and `recipe`.
+    """
+    from safetensors.torch import save
+
+    components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
+    metadata = {
+        "format": FORMAT,
+        "spec": _without_pretrained(plan.spec).to_data(),
+        "components": {component.title: [component.distribution, component.version] for component in components},
+        **(extra or {}),
+    }
+    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    state = model.state_dict()
+    seen: dict[int, str] = {}
+    tensors = {}
+    for name, tensor in state.items():
+        # A tensor that stands under two names is written twice: each name must load by itself.
+        shared = seen.setdefault(tensor.untyped_storage().data_ptr(), name) != name
+        tensors[name] = tensor.detach().cpu().contiguous()
+        if shared or tensors[name].untyped_storage().nbytes() != tensors[name].nbytes:
+            tensors[name] = tensors[name].clone(memory_format=torch.contiguous_format)
+    return bytes(save(tensors, {METADATA_KEY: text}))
+
+
+def save_model(model: nn.Module, plan: Plan, path: Path, extra: Mapping[str, Any] | None = None) -> Path:
+    """Write a model to `path` whole or not at all; see `to_bytes`."""
+    write_atomically(path, to_bytes(model, plan, extra))
+    return path
+
+
+def parse(content: bytes | bytearray, source: str) -> WeightsFile:
+    """Read the bytes of a file of ours, and check all that can be checked without a model.
+
+    Raises:
+        WeightsError: It is not a safetensors file, is cut off, contradicts itself, or has no spec inside.
+    """
+    header, data = _split(content, source)
+    entries: dict[str, Entry] = {}
+    text = None
+    for name, value in header:
+        if name == "__metadata__":
+            text = value.get(METADATA_KEY) if isinstance(value, dict) else None
+        elif name in entries:
+            raise WeightsError(f"{source}: the tensor {name!r:.80} stands there twice.")
+        else:
+            entries[name] = _entry(name, value, source)
+    _check_layout(entries, len(data), source)
+    return WeightsFile(source, _metadata(text, source), entries, data)
+
+
+def load_into(model: nn.Module, file: WeightsFile) -> None:
+    """Give the model the tensors of a file, without copying them.
+
+    Raises:
+        WeightsError: Names, shapes or dtypes are not exactly those of the model.
+    """
+    state = model.state_dict()
+    expected = {name: (_DTYPE_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for name, t in state.items()}
+    found = {name: (entry.dtype, entry.shape) for name, entry in file.entries.items()}
+    if expected != found:
+        raise WeightsError(f"{file.source} holds another model than its spec says: {_difference(expected, found)}")
+    tensors = {name: _tensor(entry, file.data) for name, entry in file.entries.items()}
+    model.load_state_dict(tensors, assign=True)
+
+
+def interface(model: nn.Module) -> str:
+    """The digest of the sorted list of tensor name, dtype and shape: equal for files that can be exchanged."""
+    import hashlib
+
+    rows = sorted([n, _DTYPE_NAMES.get(t.dtype, str(t.dtype)), list(t.shape)] for n, t in model.state_dict().items())
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+
+
+def not_finite(model: nn.Module) -> str | None:
+    """The name of a tensor that holds NaN or infinity; None if there is none."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return name
+    return None
+
+
+def _without_pretrained(spec: Spec) -> Spec:
+    # The file holds all weights: building from its spec must not fetch others first.
+    from msgspec.structs import replace
+
+    return replace(spec, backbone=replace(spec.backbone, pretrained=False))
+
+
+def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any]], memoryview]:
+    """Split a file into its header, as (name, value) pairs in order, and its data."""
+    if content[:2] == b"PK" or content[:1] == b"\x80":
+        raise WeightsError(
+            f"{source} is a pickle (a torch.save file), whatever its name says. It is not opened, because a "
+            "pickle can run code. Save the model again with zoo.save."
+        )
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or content[8:9] != b"{":
+        raise WeightsError(f"{source} is no safetensors file.")
+    if length > HEADER_LIMIT:
+        raise WeightsError(f"{source}: its header claims {length} bytes; at most {HEADER_LIMIT} are read.")
+    if len(content) < 8 + length:
+        raise WeightsError(f"{source} is cut off: {len(content)} bytes, in the middle of its header.")
+    try:
+        header = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{source}: its header is no JSON: {error}.") from None
+    if not isinstance(header, _Pairs):
+        raise WeightsError(f"{source}: its header is no list of tensors.")
+    if len(header) > TENSOR_LIMIT:
+        raise WeightsError(f"{source}: it names {len(header)} tensors; at most {TENSOR_LIMIT} are read.")
+    pairs = [(name, dict(value) if isinstance(value, _Pairs) else value) for name, value in header]
+    return pairs, memoryview(content)[8 + length :]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs, so that a name that stands twice is seen."""
+
+
+def _entry(name: str, value: Any, source: str) -> Entry:
+    fields = value if isinstance(value, dict) else {}
+    dtype, shape, offsets = (fields.get(field) for field in ("dtype", "shape", "data_offsets"))
+    if (
+        dtype not in _DTYPES
+        or not _naturals(shape)
+        or not _naturals(offsets)
+        or len(offsets) != 2
+        or set(fields) != {"dtype", "shape", "data_offsets"}
+    ):
+        raise WeightsError(f"{source}: tensor {name!r:.80} is described wrongly: {value!r:.120}.")
+    entry = Entry(dtype, tuple(shape), *offsets)
+    if entry.end - entry.begin != math.prod(shape) * _DTYPES[dtype].itemsize:
+        raise WeightsError(f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes for shape {shape} of {dtype}.")
+    return entry
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _check_layout(entries: dict[str, Entry], size: int, source: str) -> None:
+    """Check that the tensors cover the data exactly once."""
+    position = 0
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if entry.begin != position:
+            raise WeightsError(f"{source}: tensor {name!r:.80} begins at byte {entry.begin}, expected {position}.")
+        position = entry.end
+    if position != size:
+        what = "is cut off" if size < position else "has bytes that belong to no tensor"
+        raise WeightsError(f"{source} {what}: {size} bytes of data, its tensors take {position}.")
+
+
+def _metadata(text: Any, source: str) -> dict[str, Any]:
+    if not isinstance(text, str):
+        raise WeightsError(f"{source} carries no spec: it was not written by zoo.save, so it cannot say its model.")
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{source}: its spec is no JSON: {error}.") from None
+    if not isinstance(metadata, dict) or "spec" not in metadata or type(metadata.get("format")) is not int:
+        raise WeightsError(f"{source}: its metadata {text[:120]!r} has no 'format' and 'spec'.")
+    if metadata["format"] > FORMAT:
+        raise WeightsError(
+            f"{source} has format {metadata['format']}; this version reads up to {FORMAT}. Upgrade attn-zoo."
+        )
+    return metadata
+
+
+def _tensor(entry: Entry, data: memoryview) -> Tensor:
+    dtype = _DTYPES[entry.dtype]
+    if entry.begin == entry.end:
+        return torch.empty(entry.shape, dtype=dtype)
+    count = math.prod(entry.shape)
+    if entry.begin % dtype.itemsize:  # allowed in the format, not in memory
+        return torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype).view(entry.shape)
+    return torch.frombuffer(data, dtype=dtype, count=count, offset=entry.begin).view(entry.shape)
+
+
+def _difference(expected: Mapping[str, object], found: Mapping[str, object]) -> str:
+    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or surplus:
+        parts = [("lacks", missing), ("has besides", surplus)]
+        return "; ".join(f"it {verb} {len(names)} tensors, e.g. {names[0]!r:.120}" for verb, names in parts if names) + "."
+    name = next(name for name in sorted(expected) if expected[name] != found[name])
+    return f"{name!r:.120} is {found[name]}, expected {expected[name]}."
