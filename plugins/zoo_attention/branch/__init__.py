@@ -1,0 +1,1 @@
+"""Attention that takes the place of a spatial convolution."""

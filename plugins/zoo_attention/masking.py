@@ -1,0 +1,67 @@
+"""Statistics of a map over its real positions: x is (N, C, *spatial), mask (N, *spatial) or None.
+
+Masked values are replaced, not multiplied by 0, so that even NaN and infinity there do no harm.
+A sample without any real position gives zeros.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def fill(x: Tensor, mask: Tensor | None, value: float) -> Tensor:
+    """Return x with `value` at masked positions; x itself where there is no mask."""
+    return x if mask is None else torch.where(mask.unsqueeze(1), x, value)
+
+
+def count(x: Tensor, mask: Tensor | None) -> Tensor | int:
+    """Return how many positions are real: (N, 1) with a mask, one number without."""
+    return math.prod(x.shape[2:]) if mask is None else mask.flatten(1).sum(1, keepdim=True)
+
+
+def mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean over real positions, (N, C), in the dtype of x."""
+    # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`. A sum
+    # in float16 could overflow where the mean does not.
+    wide = torch.float32 if x.dtype == torch.float16 else None
+    total = fill(x, mask, 0.0).flatten(2).sum(2, dtype=wide)  # (N, C)
+    number = count(x, mask)
+    if isinstance(number, Tensor):
+        number = number.clamp(min=1)
+    return (total / number).to(x.dtype)
+
+
+def mean_of_channels(x: Tensor) -> Tensor:
+    """Return the mean over channels, (N, 1, *spatial), in the dtype of x."""
+    wide = torch.float32 if x.dtype == torch.float16 else None
+    return (x.sum(1, keepdim=True, dtype=wide) / x.shape[1]).to(x.dtype)
+
+
+def amax(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the maximum over real positions, (N, C)."""
+    largest = fill(x, mask, -math.inf).flatten(2).amax(2)  # (N, C)
+    if mask is None:
+        return largest
+    return torch.where(mask.flatten(1).any(1, keepdim=True), largest, 0.0)
+
+
+def spread(gate: Tensor, x: Tensor) -> Tensor:
+    """Return a gate (N, C) as (N, C, 1, ...), in the dtype of x, so that x can be multiplied by it."""
+    return gate.to(x.dtype)[(..., *[None] * (x.ndim - 2))]
+
+
+def normalize(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return `norm(x)` of a batch norm whose training statistics are those of real positions only.
+
+    Masked positions come out as 0 when their statistics had to be left out.
+    """
+    if mask is None or not norm.training:
+        out: Tensor = norm(x)
+        return out
+    last = x.movedim(1, -1)  # (N, *spatial, C)
+    real = last[mask]  # (M, C)
+    normal = norm(real[(..., *[None] * (x.ndim - 2))]).reshape(real.shape)
+    return torch.zeros_like(last).masked_scatter(mask.unsqueeze(-1), normal).movedim(-1, 1)

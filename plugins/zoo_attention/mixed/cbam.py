@@ -1,0 +1,105 @@
+"""Convolutional block attention: weigh channels, then positions, by means and maxima.
+
+Paper    Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018, arXiv 1807.06521
+Formula  m(z) = W1 relu(W0 z)
+         u = x * sigmoid(m(mean of x over space) + m(maximum of x over space))
+         y = u * sigmoid(conv7x7([mean of u over channels; maximum of u over channels]))
+Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv7 for ndim 1
+Mask     mean and maximum over real positions; masked positions are zeros to the convolution
+Cost     2 C h + 2 k^ndim parameters, h = max(C // reduction, min_hidden)
+Differs  hidden width is at least 8: with fewer, narrow CIFAR nets keep one unit. `min_hidden=1` is the
+         paper's. No biases and no norm, as in the formulas. The authors' code has biases in m
+         (`use_bias=True`), and a batch norm of momentum 0.01 after the convolution (`use_batch_norm=True`)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo import AttentionMap
+from zoo_attention import masking
+from zoo_attention.checks import (
+    check_batch_norm,
+    check_bool,
+    check_call,
+    check_construction,
+    check_integer,
+    check_odd,
+)
+
+
+class ConvBlockAttention(nn.Module):
+    """Weigh the channels of a map, then its positions.
+
+    Args:
+        channels: Number of channels C, at least 1.
+        ndim: Number of spatial dimensions, 1 or 2.
+        reduction: How many times narrower the hidden layer is than the map, at least 1.
+        min_hidden: Width that the hidden layer has at least, from 1.
+        kernel_size: Side of the convolution over positions, odd.
+        use_bias: Whether the layers over channels have a bias.
+        use_batch_norm: Whether a batch norm follows the convolution. In training it needs more than
+            one position in the batch.
+
+    Raises:
+        InvalidValue: A value is of the wrong type or out of its range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        reduction: int = 16,
+        min_hidden: int = 8,
+        kernel_size: int = 7,
+        use_bias: bool = False,
+        use_batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        check_construction(self, channels, ndim)
+        check_integer(self, "reduction", reduction)
+        check_integer(self, "min_hidden", min_hidden)
+        check_odd(self, "kernel_size", kernel_size)
+        check_bool(self, "use_bias", use_bias)
+        check_bool(self, "use_batch_norm", use_batch_norm)
+        self.channels = channels
+        self.ndim = ndim
+        width = max(channels // reduction, min_hidden)
+        self.reduce = nn.Linear(channels, width, bias=use_bias)
+        self.expand = nn.Linear(width, channels, bias=use_bias)
+        conv = nn.Conv1d if ndim == 1 else nn.Conv2d
+        norm = nn.BatchNorm1d if ndim == 1 else nn.BatchNorm2d
+        self.conv = conv(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = norm(1, momentum=0.01) if use_batch_norm else None
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return x with its channels and positions weighed."""
+        weighed = x * masking.spread(self._channel_gate(x, mask), x)
+        gate = self._spatial_gate(weighed, mask).to(x.dtype)
+        if weighed.requires_grad or gate.requires_grad:
+            return weighed * gate
+        return weighed.mul_(gate)  # ours alone, and no gradient needs what it was
+
+    def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
+        """Return the weight of each channel and of each position, between 0 and 1."""
+        channel = self._channel_gate(x, mask)
+        spatial = self._spatial_gate(x * masking.spread(channel, x), mask)
+        return AttentionMap(channel=channel, spatial=spatial.squeeze(1))
+
+    def _channel_gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        check_call(self, x, mask)
+        hidden = functional.relu(self.reduce(masking.mean(x, mask)))
+        hidden = hidden + functional.relu(self.reduce(masking.amax(x, mask)))  # (N, h)
+        logits = self.expand(hidden)  # (N, C), as W1 a + W1 b = W1 (a + b), less one bias
+        return torch.sigmoid(logits if self.expand.bias is None else logits + self.expand.bias)
+
+    def _spatial_gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        pooled = torch.cat([masking.mean_of_channels(x), x.amax(1, keepdim=True)], 1)
+        logits = self.conv(masking.fill(pooled, mask, 0.0))  # (N, 1, *spatial)
+        if self.norm is not None:
+            check_batch_norm(self, x, mask)
+            logits = masking.normalize(self.norm, logits, mask)
+        return torch.sigmoid(logits)

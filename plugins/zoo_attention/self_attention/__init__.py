@@ -1,0 +1,1 @@
+"""Self-attention over positions or channels."""

@@ -1,0 +1,46 @@
+"""Pooling heads, one short file each: a map (N, C, *spatial) becomes one vector (N, out_features).
+
+To add one: write `<name>.py` with one class, and add one line to `COMPONENTS`. The generic tests of
+`tests/plugins/zoo_pooling/test_contract.py` then hold for it as well.
+"""
+
+from __future__ import annotations
+
+from zoo import Component, hookimpl
+
+
+def _component(
+    name: str,
+    class_name: str,
+    paper: str,
+    summary: str,
+    *,
+    ndims: tuple[int, ...] = (1, 2),
+    mask: bool = True,
+) -> Component:
+    """Describe the class `class_name` of the file that is named after the component."""
+    return Component(
+        name=name,
+        target=f"zoo_pooling.{name}:{class_name}",
+        summary=summary,
+        paper=paper,
+        ndims=ndims,
+        mask=mask,
+    )
+
+
+# fmt: off
+COMPONENTS = [
+    _component("avg", "AveragePool", "", "Mean over positions"),
+    _component("max", "MaxPool", "", "Maximum over positions"),
+    _component("avgmax", "AverageMaxPool", "", "Mean of the mean and the maximum over positions"),
+    _component("catavgmax", "ConcatAverageMaxPool", "", "Mean and maximum over positions, one after the other"),
+    _component("gem", "GeneralizedMeanPool", "arXiv 1711.02512", "Generalised mean with a learned exponent"),
+]
+# fmt: on
+
+
+@hookimpl
+def zoo_heads() -> list[Component]:
+    """Offer the pooling heads of this package."""
+    return COMPONENTS

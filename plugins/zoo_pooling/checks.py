@@ -1,0 +1,52 @@
+"""Checks of what a head is given. Each error names the head, the value and the rule."""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn, Protocol
+
+import torch
+from torch import Tensor
+
+from zoo import InvalidValue
+
+
+class Head(Protocol):
+    """What every head remembers of its construction."""
+
+    channels: int
+    ndim: int
+
+
+def _refuse(module: object, name: str, value: object, rule: str) -> NoReturn:
+    raise InvalidValue(f"{type(module).__name__}: {name} is {value!r}, but must be {rule}.")
+
+
+def check_positive(module: object, name: str, value: object) -> None:
+    """Refuse `value` unless it is a finite number above 0."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:  # type: ignore[operator]  # a number by now
+        _refuse(module, name, value, "a finite number above 0")
+
+
+def check_construction(module: object, channels: object, ndim: object) -> None:
+    """Refuse a number of channels below 1 and a number of spatial dimensions other than 1 and 2."""
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        _refuse(module, "channels", channels, "a whole number of at least 1")
+    if isinstance(ndim, bool) or ndim not in (1, 2):
+        _refuse(module, "ndim", ndim, "1 for (N, C, L) or 2 for (N, C, H, W)")
+
+
+def check_call(module: Head, x: Tensor, mask: Tensor | None) -> None:
+    """Refuse an input or mask that does not fit the `channels` and `ndim` of the head."""
+    channels, ndim = module.channels, module.ndim
+    if x.ndim != ndim + 2 or x.shape[1] != channels:
+        letters = "L" if ndim == 1 else "H, W"
+        _refuse(module, "the shape of x", tuple(x.shape), f"(N, {channels}, {letters})")
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
+        _refuse(module, "the dtype of mask", mask.dtype, "torch.bool, True where x is real")
+    expected = (x.shape[0], *x.shape[2:])
+    if tuple(mask.shape) != expected:
+        _refuse(module, "the shape of mask", tuple(mask.shape), f"{expected}, that of x less C")

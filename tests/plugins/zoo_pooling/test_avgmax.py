@@ -1,0 +1,41 @@
+"""AverageMaxPool against its formula in loops, and against timm's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from zoo_pooling.avgmax import AverageMaxPool
+
+
+@pytest.mark.parametrize("size", [(3, 2), (5,)])
+def test_follows_the_formula(size: tuple[int, ...]) -> None:
+    """Each channel comes out as the mean of its mean and its maximum."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    rows = []
+    for sample in x.flatten(2).tolist():
+        means = [sum(values) / len(values) for values in sample]
+        maxima = [sorted(values)[-1] for values in sample]
+        rows.append([(a + b) / 2 for a, b in zip(means, maxima, strict=True)])
+    expected = torch.tensor(rows, dtype=torch.float64)
+    torch.testing.assert_close(AverageMaxPool(4, ndim=len(size))(x), expected)
+
+
+def test_gradient_is_that_of_differences() -> None:
+    """Gradients agree with finite differences, with a mask as well."""
+    torch.manual_seed(0)
+    head = AverageMaxPool(3, ndim=1)
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True, True, True, False], [True, True, False, False]])
+    assert torch.autograd.gradcheck(head, (x,))
+    assert torch.autograd.gradcheck(lambda x: head(x, mask), (x,))
+
+
+def test_equals_timm() -> None:
+    """It gives the numbers and the width of timm's pooling of that name."""
+    layers = pytest.importorskip("timm.layers")
+    theirs = layers.SelectAdaptivePool2d(pool_type="avgmax", flatten=True)
+    ours = AverageMaxPool(8)
+    x = torch.randn(2, 8, 5, 3)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours.out_features == 8 * theirs.feat_mult()
