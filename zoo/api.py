@@ -88,7 +88,9 @@ def create(
     """
     if _is_backbone(ref, registries, catalog):
         backbone = {"name": ref, "pretrained": pretrained}
-        return _finished(compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained)
+        return _finished(
+            compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained
+        )
     registry, version = _resolve(ref, registries)
     plan = plan_for(version.spec, ref=version.ref, catalog=catalog)
     model = _build(plan, initialize=not pretrained)
@@ -125,7 +127,13 @@ def compose(
     from zoo.spec import Spec
 
     if isinstance(backbone, Spec):
-        if attention or head is not None or num_classes is not None or labels is not None or input is not None:
+        if (
+            attention
+            or head is not None
+            or num_classes is not None
+            or labels is not None
+            or input is not None
+        ):
             raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
     output = {"num_classes": num_classes} if num_classes is not None else {}
@@ -153,7 +161,9 @@ def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None
     return Plan(
         spec=spec,
         backbone=offers.component("backbone", spec.backbone.name),
-        attentions=tuple(offers.component("attention", placement.name) for placement in spec.attention),
+        attentions=tuple(
+            offers.component("attention", placement.name) for placement in spec.attention
+        ),
         head=None if spec.head.name == NATIVE_HEAD else offers.component("head", spec.head.name),
         ref=ref,
     )
@@ -187,7 +197,9 @@ def save(
             f"zoo.save takes a model from zoo.create, zoo.compose or zoo.load; got {type(model).__name__}."
         )
     extra = {"metrics": metrics, "recipe": recipe, "provenance": provenance}
-    return save_model(model, model.plan, Path(path), {name: dict(value) for name, value in extra.items() if value})
+    return save_model(
+        model, model.plan, Path(path), {name: dict(value) for name, value in extra.items() if value}
+    )
 
 
 def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Model:
@@ -238,7 +250,9 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
         model.train(training)
     values, classes = probabilities.topk(min(top, model.num_classes))
     labels = model.labels or [f"class {number}" for number in range(model.num_classes)]
-    return [Prediction(labels[i], p) for i, p in zip(classes.tolist(), values.tolist(), strict=True)]
+    return [
+        Prediction(labels[i], p) for i, p in zip(classes.tolist(), values.tolist(), strict=True)
+    ]
 
 
 def list_variants(
@@ -265,12 +279,13 @@ def list_variants(
     Raises:
         UnknownName: No variant can be sorted by `sort`.
     """
-    rows = []
+    rows: list[VariantRow] = []
     for registry in registries if registries is not None else default_registries():
         rows += [
             _row(registry, listing)
             for listing in _newest(registry)
-            if fnmatchcase(listing.name, pattern) and not any(row.ref.startswith(f"{listing.name}@") for row in rows)
+            if fnmatchcase(listing.name, pattern)
+            and not any(row.ref.startswith(f"{listing.name}@") for row in rows)
         ]
     if attention is not None:
         rows = [row for row in rows if f"attention/{attention}" in row.components]
@@ -327,7 +342,12 @@ def publish(
     from zoo.registry.publishing import publish as publish_file
 
     return publish_file(
-        Path(path), Path(registry), name=name, version=version, summary=summary, license_name=license
+        Path(path),
+        Path(registry),
+        name=name,
+        version=version,
+        summary=summary,
+        license_name=license,
     )
 
 
@@ -362,7 +382,9 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     known = {component.name for component in (offers or default_catalog()).components("backbone")}
     if f"{space}/*" not in known:
         return False
-    return space not in {r.name for r in (registries if registries is not None else default_registries())}
+    return space not in {
+        r.name for r in (registries if registries is not None else default_registries())
+    }
 
 
 def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:
@@ -371,13 +393,13 @@ def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:
     name = block.pop("name", None)
     block.pop("pretrained", None)
     if not isinstance(name, str):
-        return {"kind": "image"}
+        return {"kind": "image", "channels": 3}
     cls = (offers or default_catalog()).component("backbone", name).load()
     if hasattr(cls, "default_input"):
         space = {"architecture": name.partition("/")[2]} if "/" in name else {}
         asked: dict[str, Any] = cls.default_input(**space, **block)
         return asked
-    return {"kind": "image"}
+    return {"kind": "image", "channels": 3}
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:
@@ -391,7 +413,9 @@ def _load_blob(model: Model, registry: Registry, version: Version) -> None:
     from zoo.weights import load_into, parse
 
     if version.weights is None:
-        raise WeightsError(f"{version.ref} has no weights. Create it without pretrained=True and train it.")
+        raise WeightsError(
+            f"{version.ref} has no weights. Create it without pretrained=True and train it."
+        )
     content = read_blob(registry.root, version.weights.sha256, version.weights.size)
     load_into(model, parse(content, str(version.ref)))
 
@@ -402,11 +426,15 @@ def _finished(model: Model, num_classes: int | None, *, trained: bool) -> Model:
     return model.train(not trained)
 
 
-def _missing_plugin(metadata: Mapping[str, Any], path: str, error: UnknownName, offers: Catalog | None) -> str:
+def _missing_plugin(
+    metadata: Mapping[str, Any], path: str, error: UnknownName, offers: Catalog | None
+) -> str:
     """Say which distribution brings what a file needs."""
     known = (offers or default_catalog()).components()
     have = {component.title for component in known}
-    spaces = {component.title.removesuffix("*") for component in known if component.name.endswith("/*")}
+    spaces = {
+        component.title.removesuffix("*") for component in known if component.name.endswith("/*")
+    }
     needs = metadata.get("components")
     for title, origin in (needs if isinstance(needs, dict) else {}).items():
         if title in have or title in {f"{space}*" for space in spaces}:
@@ -449,7 +477,11 @@ def _family(family: str, offers: Catalog) -> set[str]:
 
     if family not in FAMILIES:
         raise UnknownName(f"There is no family {family!r}. {near_misses(family, FAMILIES)}")
-    return {component.title for component in offers.components("attention") if component.family == family}
+    return {
+        component.title
+        for component in offers.components("attention")
+        if component.family == family
+    }
 
 
 def _sorted(rows: list[VariantRow], key: str) -> list[VariantRow]:
@@ -461,5 +493,9 @@ def _sorted(rows: list[VariantRow], key: str) -> list[VariantRow]:
         return sorted(rows, key=lambda row: (row.params is None, row.params or 0, row.ref))
     known = {metric for row in rows for metric in row.metrics}
     if rows and key not in known:
-        raise UnknownName(f"Nothing to sort by is called {key!r}. {near_misses(key, known | {'ref', 'params'})}")
-    return sorted(rows, key=lambda row: (-row.metrics.get(key, {"mean": float("-inf")})["mean"], row.ref))
+        raise UnknownName(
+            f"Nothing to sort by is called {key!r}. {near_misses(key, known | {'ref', 'params'})}"
+        )
+    return sorted(
+        rows, key=lambda row: (-row.metrics.get(key, {"mean": float("-inf")})["mean"], row.ref)
+    )

@@ -67,7 +67,9 @@ class Component:
                 f"Component {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}."
             )
         if not self.ndims or not set(self.ndims) <= {1, 2}:
-            raise InvalidValue(f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only.")
+            raise InvalidValue(
+                f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only."
+            )
 
     @property
     def title(self) -> str:

@@ -130,7 +130,11 @@ class Catalog:
 
     def _nobody_offers(self, kind: str, name: str) -> str:
         message = f"No plug-in offers {kind}/{name}. {near_misses(name, (o.name for o in self.components(kind)))}"
-        out = [f"{plugin.entry.name} ({plugin.state})" for plugin in self.plugins if plugin.state != "loaded"]
+        out = [
+            f"{plugin.entry.name} ({plugin.state})"
+            for plugin in self.plugins
+            if plugin.state != "loaded"
+        ]
         return message + (f" Left out: {', '.join(out)}; see `zoo plugins`." if out else "")
 
 
@@ -173,7 +177,9 @@ def _collect(entry: EntryPoint) -> tuple[list[Component], list[str]]:
             components.append(
                 replace(offer, kind=kind, distribution=entry.distribution, version=entry.version)
             )
-    return components, [os.fspath(folder) for folder in _flat(manager.hook.zoo_registries(), "zoo_registries")]
+    return components, [
+        os.fspath(folder) for folder in _flat(manager.hook.zoo_registries(), "zoo_registries")
+    ]
 
 
 def _flat(results: Sequence[Any], hook: str) -> list[Any]:

@@ -1,6 +1,6 @@
 """Refs: texts that name a version, and the version numbers in them.
 
-    [REGISTRY/]NAME[@SELECTOR]     SELECTOR: 1 | 1.2 | 1.2.0 | 1.2.0-rc1 | sha256:<64 hex>
+[REGISTRY/]NAME[@SELECTOR]     SELECTOR: 1 | 1.2 | 1.2.0 | 1.2.0-rc1 | sha256:<64 hex>
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class ImageInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `crop` is the share of the resized image's side that the centre crop keeps.
     """
 
+    channels: int
     kind: Literal["image"] = "image"
-    channels: int = 3
     size: tuple[int, int] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -39,8 +39,8 @@ class ImageInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SequenceInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sequence of vectors (N, channels, L), e.g. a multi-channel signal, taken as it is."""
 
-    kind: Literal["sequence"] = "sequence"
     channels: int
+    kind: Literal["sequence"] = "sequence"
 
 
 Input = ImageInput | SequenceInput
@@ -74,7 +74,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 class HeadSpec(Struct, frozen=True, kw_only=True):
     """Which pooling head; then dense layers of `hidden` widths with ReLU, and dropout before the classifier."""
 
-    name: str = "avg"
+    name: str
     dropout: float = 0.0
     hidden: tuple[int, ...] = ()
     options: Data = {}
@@ -99,7 +99,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     input: Input
     backbone: BackboneSpec
     attention: tuple[Placement, ...] = ()
-    head: HeadSpec = HeadSpec()
+    head: HeadSpec = HeadSpec(name="avg")
     output: Output = Output()
 
     @classmethod
@@ -116,19 +116,25 @@ class Spec(Struct, frozen=True, kw_only=True):
         fields = _mapping(data, where)
         _known(fields, ("input", "backbone", "attention", "head", "output"), where)
         if "backbone" not in fields:
-            raise InvalidSpec(f"{where}: there is no 'backbone'. A spec needs one, e.g. 'backbone: {{name: attn_cnn}}'.")
+            raise InvalidSpec(
+                f"{where}: there is no 'backbone'. A spec needs one, e.g. 'backbone: {{name: attn_cnn}}'."
+            )
         placements = fields.get("attention") or []
         if not isinstance(placements, Sequence) or isinstance(placements, str | bytes):
             placements = [placements]
         spec = cls(
-            input=_read_input(fields.get("input", {"kind": "image"}), f"{where}.input"),
+            input=_read_input(
+                fields.get("input", {"kind": "image", "channels": 3}), f"{where}.input"
+            ),
             backbone=_read_block(fields["backbone"], BackboneSpec, f"{where}.backbone"),
             attention=tuple(
                 _read_block(block, Placement, f"{where}.attention[{number}]")
                 for number, block in enumerate(placements)
             ),
             head=_read_block(fields.get("head", "avg"), HeadSpec, f"{where}.head"),
-            output=_convert(_mapping(fields.get("output", {}), f"{where}.output"), Output, f"{where}.output"),
+            output=_convert(
+                _mapping(fields.get("output", {}), f"{where}.output"), Output, f"{where}.output"
+            ),
         )
         _check(spec, where)
         return spec
@@ -141,7 +147,11 @@ class Spec(Struct, frozen=True, kw_only=True):
         return {
             "input": {"kind": self.input.kind, **_without_defaults(self.input)},
             "backbone": _without_defaults(self.backbone),
-            **({"attention": [_without_defaults(block) for block in self.attention]} if self.attention else {}),
+            **(
+                {"attention": [_without_defaults(block) for block in self.attention]}
+                if self.attention
+                else {}
+            ),
             "head": _without_defaults(self.head),
             "output": {"kind": self.output.kind, **output},
         }
@@ -203,7 +213,11 @@ def _read_input(data: object, where: str) -> Input:
 def _read_block(data: object, struct: type[Any], where: str) -> Any:
     """Read a component's block: the core's own words into fields, everything else into `options`."""
     fields = dict(_mapping({"name": data} if isinstance(data, str) else data, where))
-    own = {name: fields.pop(name) for name in struct.__struct_fields__ if name != "options" and name in fields}
+    own = {
+        name: fields.pop(name)
+        for name in struct.__struct_fields__
+        if name != "options" and name in fields
+    }
     block = _convert(own, struct, where)
     return msgspec.structs.replace(block, options=_plain(fields, where))
 
@@ -234,7 +248,9 @@ def _plain(value: Any, where: str) -> Any:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
-        raise InvalidSpec(f"{where}: {value!r:.120} is not plain data (texts, finite numbers, lists, mappings).") from None
+        raise InvalidSpec(
+            f"{where}: {value!r:.120} is not plain data (texts, finite numbers, lists, mappings)."
+        ) from None
 
 
 def _check(spec: Spec, where: str) -> None:
@@ -244,10 +260,21 @@ def _check(spec: Spec, where: str) -> None:
         (spec.input.channels >= 1, "input.channels", spec.input.channels, "at least 1"),
         (size is None or min(size) >= 1, "input.size", size, "of at least 1 pixel a side"),
         (0.0 <= spec.head.dropout < 1.0, "head.dropout", spec.head.dropout, "in [0, 1)"),
-        (all(width >= 1 for width in spec.head.hidden), "head.hidden", spec.head.hidden, "widths of at least 1"),
-        (spec.output.num_classes is None or spec.output.num_classes >= 0, "output.num_classes", spec.output.num_classes, "at least 0"),
         (
-            spec.output.labels is None or spec.output.num_classes in (None, len(spec.output.labels)),
+            all(width >= 1 for width in spec.head.hidden),
+            "head.hidden",
+            spec.head.hidden,
+            "widths of at least 1",
+        ),
+        (
+            spec.output.num_classes is None or spec.output.num_classes >= 0,
+            "output.num_classes",
+            spec.output.num_classes,
+            "at least 0",
+        ),
+        (
+            spec.output.labels is None
+            or spec.output.num_classes in (None, len(spec.output.labels)),
             "output.num_classes",
             spec.output.num_classes,
             "the number of labels",
@@ -263,7 +290,14 @@ def _check(spec: Spec, where: str) -> None:
         rules.append((0.0 < spec.input.crop <= 1.0, "input.crop", spec.input.crop, "in (0, 1]"))
         for name, values in (("mean", spec.input.mean), ("std", spec.input.std)):
             fits = values is None or len(values) == spec.input.channels
-            rules.append((fits, f"input.{name}", values, f"one value for each of {spec.input.channels} channels"))
+            rules.append(
+                (
+                    fits,
+                    f"input.{name}",
+                    values,
+                    f"one value for each of {spec.input.channels} channels",
+                )
+            )
     for holds, field, value, rule in rules:
         if not holds:
             raise InvalidSpec(f"{where}.{field}: {value!r:.80} is not {rule}.")

@@ -86,7 +86,9 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
     metadata = {
         "format": FORMAT,
         "spec": _without_pretrained(plan.spec).to_data(),
-        "components": {component.title: [component.distribution, component.version] for component in components},
+        "components": {
+            component.title: [component.distribution, component.version] for component in components
+        },
         **(extra or {}),
     }
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -102,7 +104,9 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
     return bytes(save(tensors, {METADATA_KEY: text}))
 
 
-def save_model(model: nn.Module, plan: Plan, path: Path, extra: Mapping[str, Any] | None = None) -> Path:
+def save_model(
+    model: nn.Module, plan: Plan, path: Path, extra: Mapping[str, Any] | None = None
+) -> Path:
     """Write a model to `path` whole or not at all; see `to_bytes`."""
     write_atomically(path, to_bytes(model, plan, extra))
     return path
@@ -135,10 +139,14 @@ def load_into(model: nn.Module, file: WeightsFile) -> None:
         WeightsError: Names, shapes or dtypes are not exactly those of the model.
     """
     state = model.state_dict()
-    expected = {name: (_DTYPE_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for name, t in state.items()}
+    expected = {
+        name: (_DTYPE_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for name, t in state.items()
+    }
     found = {name: (entry.dtype, entry.shape) for name, entry in file.entries.items()}
     if expected != found:
-        raise WeightsError(f"{file.source} holds another model than its spec says: {_difference(expected, found)}")
+        raise WeightsError(
+            f"{file.source} holds another model than its spec says: {_difference(expected, found)}"
+        )
     tensors = {name: _tensor(entry, file.data) for name, entry in file.entries.items()}
     model.load_state_dict(tensors, assign=True)
 
@@ -147,7 +155,10 @@ def interface(model: nn.Module) -> str:
     """The digest of the sorted list of tensor name, dtype and shape: equal for files that can be exchanged."""
     import hashlib
 
-    rows = sorted([n, _DTYPE_NAMES.get(t.dtype, str(t.dtype)), list(t.shape)] for n, t in model.state_dict().items())
+    rows = sorted(
+        [n, _DTYPE_NAMES.get(t.dtype, str(t.dtype)), list(t.shape)]
+        for n, t in model.state_dict().items()
+    )
     return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -177,9 +188,13 @@ def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any
     if len(content) < 8 or content[8:9] != b"{":
         raise WeightsError(f"{source} is no safetensors file.")
     if length > HEADER_LIMIT:
-        raise WeightsError(f"{source}: its header claims {length} bytes; at most {HEADER_LIMIT} are read.")
+        raise WeightsError(
+            f"{source}: its header claims {length} bytes; at most {HEADER_LIMIT} are read."
+        )
     if len(content) < 8 + length:
-        raise WeightsError(f"{source} is cut off: {len(content)} bytes, in the middle of its header.")
+        raise WeightsError(
+            f"{source} is cut off: {len(content)} bytes, in the middle of its header."
+        )
     try:
         header = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
@@ -187,7 +202,9 @@ def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any
     if not isinstance(header, _Pairs):
         raise WeightsError(f"{source}: its header is no list of tensors.")
     if len(header) > TENSOR_LIMIT:
-        raise WeightsError(f"{source}: it names {len(header)} tensors; at most {TENSOR_LIMIT} are read.")
+        raise WeightsError(
+            f"{source}: it names {len(header)} tensors; at most {TENSOR_LIMIT} are read."
+        )
     pairs = [(name, dict(value) if isinstance(value, _Pairs) else value) for name, value in header]
     return pairs, memoryview(content)[8 + length :]
 
@@ -209,12 +226,16 @@ def _entry(name: str, value: Any, source: str) -> Entry:
         raise WeightsError(f"{source}: tensor {name!r:.80} is described wrongly: {value!r:.120}.")
     entry = Entry(dtype, tuple(shape), *offsets)
     if entry.end - entry.begin != math.prod(shape) * _DTYPES[dtype].itemsize:
-        raise WeightsError(f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes for shape {shape} of {dtype}.")
+        raise WeightsError(
+            f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes for shape {shape} of {dtype}."
+        )
     return entry
 
 
 def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    return isinstance(value, list) and all(
+        type(item) is int and 0 <= item < 2**63 for item in value
+    )
 
 
 def _check_layout(entries: dict[str, Entry], size: int, source: str) -> None:
@@ -222,7 +243,9 @@ def _check_layout(entries: dict[str, Entry], size: int, source: str) -> None:
     position = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != position:
-            raise WeightsError(f"{source}: tensor {name!r:.80} begins at byte {entry.begin}, expected {position}.")
+            raise WeightsError(
+                f"{source}: tensor {name!r:.80} begins at byte {entry.begin}, expected {position}."
+            )
         position = entry.end
     if position != size:
         what = "is cut off" if size < position else "has bytes that belong to no tensor"
@@ -231,12 +254,18 @@ def _check_layout(entries: dict[str, Entry], size: int, source: str) -> None:
 
 def _metadata(text: Any, source: str) -> dict[str, Any]:
     if not isinstance(text, str):
-        raise WeightsError(f"{source} carries no spec: it was not written by zoo.save, so it cannot say its model.")
+        raise WeightsError(
+            f"{source} carries no spec: it was not written by zoo.save, so it cannot say its model."
+        )
     try:
         metadata = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{source}: its spec is no JSON: {error}.") from None
-    if not isinstance(metadata, dict) or "spec" not in metadata or type(metadata.get("format")) is not int:
+    if (
+        not isinstance(metadata, dict)
+        or "spec" not in metadata
+        or type(metadata.get("format")) is not int
+    ):
         raise WeightsError(f"{source}: its metadata {text[:120]!r} has no 'format' and 'spec'.")
     if metadata["format"] > FORMAT:
         raise WeightsError(
@@ -251,14 +280,26 @@ def _tensor(entry: Entry, data: memoryview) -> Tensor:
         return torch.empty(entry.shape, dtype=dtype)
     count = math.prod(entry.shape)
     if entry.begin % dtype.itemsize:  # allowed in the format, not in memory
-        return torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype).view(entry.shape)
+        return torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype).view(
+            entry.shape
+        )
     return torch.frombuffer(data, dtype=dtype, count=count, offset=entry.begin).view(entry.shape)
 
 
 def _difference(expected: Mapping[str, object], found: Mapping[str, object]) -> str:
-    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    missing, surplus = (
+        sorted(expected.keys() - found.keys()),
+        sorted(found.keys() - expected.keys()),
+    )
     if missing or surplus:
         parts = [("lacks", missing), ("has besides", surplus)]
-        return "; ".join(f"it {verb} {len(names)} tensors, e.g. {names[0]!r:.120}" for verb, names in parts if names) + "."
+        return (
+            "; ".join(
+                f"it {verb} {len(names)} tensors, e.g. {names[0]!r:.120}"
+                for verb, names in parts
+                if names
+            )
+            + "."
+        )
     name = next(name for name in sorted(expected) if expected[name] != found[name])
     return f"{name!r:.120} is {found[name]}, expected {expected[name]}."

@@ -10,6 +10,7 @@ Differs  one 3x3 stem as in the paper's CIFAR nets; shortcuts that change shape 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,9 +46,15 @@ class AttentionCNN(nn.Module):
         super().__init__()
         depths = [depths] * len(widths) if isinstance(depths, int) else depths
         check_stages(
-            "attn_cnn", in_channels=in_channels, widths=widths, depths=depths, kernel_size=kernel_size, ndim=ndim
+            "attn_cnn",
+            in_channels=in_channels,
+            widths=widths,
+            depths=depths,
+            kernel_size=kernel_size,
+            ndim=ndim,
         )
         self.ndim = ndim
+        self.widths, self.depths = tuple(widths), tuple(depths)
         self.num_features = widths[-1]
         self.stem = convolution(in_channels, widths[0], kernel_size, ndim=ndim)
         self.norm = BATCH_NORMS[ndim](widths[0])
@@ -55,7 +62,9 @@ class AttentionCNN(nn.Module):
         channels = widths[0]
         for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             stride = 1 if number == 0 else 2
-            self.stages.append(ResidualStage(channels, width, depth, kernel_size, ndim=ndim, stride=stride))
+            self.stages.append(
+                ResidualStage(channels, width, depth, kernel_size, ndim=ndim, stride=stride)
+            )
             channels = width
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -73,25 +82,25 @@ class AttentionCNN(nn.Module):
 
     def downsample_mask(self, mask: Tensor) -> Tensor:
         """The mask at the last map, for `mask` (N, *spatial) at the input."""
-        for _ in range(len(self.stages) - 1):
+        for _ in self.widths[1:]:
             mask = every_second(mask, ndim=self.ndim)
         return mask
 
     def slots(self) -> list[Slot]:
         """List the slots `branch`, `block`, `conv` of every block and `stage` of every stage."""
         found = []
-        for number, stage in enumerate(self.stages, 1):
-            width = stage.width
-            for position in range(1, len(stage.blocks) + 1):
-                at = f"stages.{number - 1}.blocks.{position - 1}"
-                where = {"channels": width, "stage": number, "block": position}
+        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True), 1):
+            at = f"stages.{stage - 1}"
+            for block in range(1, depth + 1):
+                place = partial(Slot, channels=width, stage=stage, block=block)
+                inside = f"{at}.blocks.{block - 1}"
                 found += [
-                    Slot(kind="conv", path=f"{at}.conv2", how="replace", **where),
-                    Slot(kind="branch", path=f"{at}.branch", how="fill", **where),
-                    Slot(kind="block", path=f"{at}.after", how="fill", **where),
+                    place(kind="conv", path=f"{inside}.conv2", how="replace"),
+                    place(kind="branch", path=f"{inside}.branch", how="fill"),
+                    place(kind="block", path=f"{inside}.after", how="fill"),
                 ]
             found.append(
-                Slot(kind="stage", path=f"stages.{number - 1}.after", how="fill", channels=width, stage=number)
+                Slot(kind="stage", path=f"{at}.after", how="fill", channels=width, stage=stage)
             )
         return found
 
@@ -103,7 +112,6 @@ class ResidualStage(nn.Module):
         self, in_channels: int, width: int, depth: int, kernel_size: int, *, ndim: int, stride: int
     ) -> None:
         super().__init__()
-        self.width = width
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 in_channels if position == 0 else width,
@@ -126,7 +134,9 @@ class ResidualStage(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions and a shortcut around them."""
 
-    def __init__(self, in_channels: int, width: int, kernel_size: int, *, ndim: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, width: int, kernel_size: int, *, ndim: int, stride: int
+    ) -> None:
         super().__init__()
         self.ndim, self.stride = ndim, stride
         self.conv1 = convolution(in_channels, width, kernel_size, ndim=ndim, stride=stride)
@@ -134,7 +144,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = convolution(width, width, kernel_size, ndim=ndim)
         self.norm2 = BATCH_NORMS[ndim](width)
         self.branch = OpenSlot()
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != width:
             project = convolution(in_channels, width, 1, ndim=ndim, stride=stride)
             self.shortcut = nn.Sequential(project, BATCH_NORMS[ndim](width))

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from zoo import InvalidValue
 
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
-BATCH_NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+BATCH_NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d]] = {
+    1: nn.BatchNorm1d,
+    2: nn.BatchNorm2d,
+}
 
 
 class OpenSlot(nn.Module):
@@ -43,9 +46,7 @@ def every_second(mask: Tensor, *, ndim: int) -> Tensor:
     return mask[:, ::2] if ndim == 1 else mask[:, ::2, ::2]
 
 
-def max_pool(
-    x: Tensor, mask: Tensor | None, *, ndim: int
-) -> tuple[Tensor, Tensor | None]:
+def max_pool(x: Tensor, mask: Tensor | None, *, ndim: int) -> tuple[Tensor, Tensor | None]:
     """Halve a map (N, C, *spatial), rounding up, by its maxima over real positions; and its mask."""
     pool = F.max_pool1d if ndim == 1 else F.max_pool2d
     if mask is None:
@@ -56,7 +57,13 @@ def max_pool(
 
 
 def check_stages(
-    name: str, *, in_channels: int, widths: Sequence[int], depths: Sequence[int], kernel_size: int, ndim: int
+    name: str,
+    *,
+    in_channels: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    kernel_size: int,
+    ndim: int,
 ) -> None:
     """Check the options that the backbones share.
 
@@ -66,13 +73,17 @@ def check_stages(
     for option, values in (("widths", widths), ("depths", depths)):
         sequence = isinstance(values, list | tuple) and len(values) > 0
         if not sequence or not all(type(value) is int and value >= 1 for value in values):
-            raise InvalidValue(f"{name}: {option} is {values!r}; give whole numbers of at least 1, one a stage.")
+            raise InvalidValue(
+                f"{name}: {option} is {values!r}; give whole numbers of at least 1, one a stage."
+            )
     if len(widths) != len(depths):
         raise InvalidValue(
             f"{name}: {len(widths)} widths {list(widths)} and {len(depths)} depths {list(depths)}; give one of each a stage."
         )
     if type(kernel_size) is not int or kernel_size < 1 or kernel_size % 2 == 0:
-        raise InvalidValue(f"{name}: kernel_size is {kernel_size!r}; give an odd number of at least 1.")
+        raise InvalidValue(
+            f"{name}: kernel_size is {kernel_size!r}; give an odd number of at least 1."
+        )
     if ndim not in (1, 2):
         raise InvalidValue(f"{name}: ndim is {ndim!r}; give 1 for (N, C, L) or 2 for (N, C, H, W).")
     if type(in_channels) is not int or in_channels < 1:

@@ -10,13 +10,22 @@ Differs  batch normalisation after each convolution; odd sizes are rounded up, s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo import Slot
 
-from .layers import BATCH_NORMS, OpenSlot, check_stages, convolution, every_second, max_pool, zero_padding
+from .layers import (
+    BATCH_NORMS,
+    OpenSlot,
+    check_stages,
+    convolution,
+    every_second,
+    max_pool,
+    zero_padding,
+)
 
 
 class PlainCNN(nn.Module):
@@ -45,9 +54,16 @@ class PlainCNN(nn.Module):
         super().__init__()
         depths = [depths] * len(widths) if isinstance(depths, int) else depths
         check_stages(
-            "plain_cnn", in_channels=in_channels, widths=widths, depths=depths, kernel_size=kernel_size, ndim=ndim
+            "plain_cnn",
+            in_channels=in_channels,
+            widths=widths,
+            depths=depths,
+            kernel_size=kernel_size,
+            ndim=ndim,
         )
         self.ndim = ndim
+        self.in_channels = in_channels
+        self.widths, self.depths = tuple(widths), tuple(depths)
         self.num_features = widths[-1]
         self.stages = nn.ModuleList()
         channels = in_channels
@@ -76,23 +92,25 @@ class PlainCNN(nn.Module):
     def slots(self) -> list[Slot]:
         """List the slots `conv` and `block` of every convolution and `stage` of every stage."""
         found = []
-        for number, stage in enumerate(self.stages, 1):
-            for position, block in enumerate(stage.blocks, 1):
-                at = f"stages.{number - 1}.blocks.{position - 1}"
-                where = {"stage": number, "block": position}
+        before = self.in_channels
+        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True), 1):
+            at = f"stages.{stage - 1}"
+            for block in range(1, depth + 1):
+                place = partial(Slot, stage=stage, block=block)
+                inside = f"{at}.blocks.{block - 1}"
                 found += [
-                    Slot(
+                    place(
                         kind="conv",
-                        path=f"{at}.conv",
+                        path=f"{inside}.conv",
                         how="replace",
-                        channels=block.in_channels,
-                        out_channels=stage.width,
-                        **where,
+                        channels=before,
+                        out_channels=width,
                     ),
-                    Slot(kind="block", path=f"{at}.after", how="fill", channels=stage.width, **where),
+                    place(kind="block", path=f"{inside}.after", how="fill", channels=width),
                 ]
+                before = width
             found.append(
-                Slot(kind="stage", path=f"stages.{number - 1}.after", how="fill", channels=stage.width, stage=number)
+                Slot(kind="stage", path=f"{at}.after", how="fill", channels=width, stage=stage)
             )
         return found
 
@@ -100,9 +118,11 @@ class PlainCNN(nn.Module):
 class PoolStage(nn.Module):
     """`depth` convolutions, then max pooling."""
 
-    def __init__(self, in_channels: int, width: int, depth: int, kernel_size: int, *, ndim: int) -> None:
+    def __init__(
+        self, in_channels: int, width: int, depth: int, kernel_size: int, *, ndim: int
+    ) -> None:
         super().__init__()
-        self.width, self.ndim = width, ndim
+        self.ndim = ndim
         self.blocks = nn.ModuleList(
             ConvolutionBlock(in_channels if position == 0 else width, width, kernel_size, ndim=ndim)
             for position in range(depth)
@@ -122,11 +142,11 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, in_channels: int, width: int, kernel_size: int, *, ndim: int) -> None:
         super().__init__()
-        self.in_channels = in_channels
         self.conv = convolution(in_channels, width, kernel_size, ndim=ndim)
         self.norm = BATCH_NORMS[ndim](width)
         self.after = OpenSlot()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Map (N, C, *spatial) to (N, width, *spatial)."""
-        return self.after(F.relu(self.norm(self.conv(zero_padding(x, mask)))), mask)
+        y: Tensor = self.after(F.relu(self.norm(self.conv(zero_padding(x, mask)))), mask)
+        return y

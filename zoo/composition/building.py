@@ -57,7 +57,9 @@ def _build(plan: Plan) -> Model:
     )
 
 
-def construct(component: Component, *args: Any, where: str, options: dict[str, Any], **own: Any) -> Any:
+def construct(
+    component: Component, *args: Any, where: str, options: dict[str, Any], **own: Any
+) -> Any:
     """Make an instance of a component, with its options checked by name.
 
     Args:
@@ -76,7 +78,9 @@ def construct(component: Component, *args: Any, where: str, options: dict[str, A
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
     for name in options:
         if name not in known:
-            raise InvalidSpec(f"{where}: {component.title} has no option {name!r}. {near_misses(name, known)}")
+            raise InvalidSpec(
+                f"{where}: {component.title} has no option {name!r}. {near_misses(name, known)}"
+            )
     try:
         module = cls(*args, **own, **options)
     except ZooError as error:
@@ -87,7 +91,9 @@ def construct(component: Component, *args: Any, where: str, options: dict[str, A
             f"{type(error).__name__}: {error}"
         ) from error
     if not isinstance(module, nn.Module):
-        raise PluginError(f"{component.title} of {component.origin} is no nn.Module but {type(module).__name__}.")
+        raise PluginError(
+            f"{component.title} of {component.origin} is no nn.Module but {type(module).__name__}."
+        )
     return module
 
 
@@ -98,11 +104,17 @@ def _build_backbone(plan: Plan) -> Any:
         own["architecture"] = spec.backbone.name.partition("/")[2]
     with NoRandomInit() if spec.backbone.pretrained else nullcontext():
         backbone = construct(
-            plan.backbone, spec.input.channels, where="backbone", options=spec.backbone.options, **own
+            plan.backbone,
+            spec.input.channels,
+            where="backbone",
+            options=spec.backbone.options,
+            **own,
         )
     for attribute in ("ndim", "num_features", "forward_stages", "slots"):
         if not hasattr(backbone, attribute):
-            raise PluginError(f"{plan.backbone.title} of {plan.backbone.origin} has no {attribute!r}.")
+            raise PluginError(
+                f"{plan.backbone.title} of {plan.backbone.origin} has no {attribute!r}."
+            )
     if (spec.input.kind == "image") != (backbone.ndim == 2):
         raise InvalidSpec(
             f"input: kind {spec.input.kind!r} does not fit {spec.backbone.name}, "
@@ -123,7 +135,9 @@ def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, lis
     last: list[nn.Module] = []
     built: list[nn.Module] = []
     at: dict[str, list[tuple[Slot, Placement, nn.Module]]] = {}
-    for number, (placement, component) in enumerate(zip(plan.spec.attention, plan.attentions, strict=True)):
+    for number, (placement, component) in enumerate(
+        zip(plan.spec.attention, plan.attentions, strict=True)
+    ):
         where = f"attention[{number}] ({placement.name}@{placement.slot})"
         if backbone.ndim not in component.ndims:
             raise InvalidSpec(
@@ -132,7 +146,9 @@ def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, lis
         chosen: list[Slot | None] = [None]
         if placement.slot == "last":
             if placement.stages is not None or placement.blocks != "all":
-                raise InvalidSpec(f"{where}: the slot 'last' is one place; leave 'stages' and 'blocks' out.")
+                raise InvalidSpec(
+                    f"{where}: the slot 'last' is one place; leave 'stages' and 'blocks' out."
+                )
         else:
             chosen = [*select(placement, slots, backbone=plan.spec.backbone.name, where=where)]
         for slot in chosen:
@@ -142,7 +158,9 @@ def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, lis
             )
             built.append(attention)
             if slot is None:
-                last.append(IdentityStart(attention) if placement.start == "identity" else attention)
+                last.append(
+                    IdentityStart(attention) if placement.start == "identity" else attention
+                )
             else:
                 at.setdefault(slot.path, []).append((slot, placement, attention))
     _fill(backbone, at)
@@ -160,19 +178,32 @@ def _fill(backbone: Any, at: dict[str, list[tuple[Slot, Placement, nn.Module]]])
             raise InvalidSpec(
                 f"attention: {names} would all take the place of one convolution ({path}); place one."
             )
-        insert(backbone, slot, [(attention, placement) for _, placement, attention in group], ndim=backbone.ndim)
+        insert(
+            backbone,
+            slot,
+            [(attention, placement) for _, placement, attention in group],
+            ndim=backbone.ndim,
+        )
 
 
 def _build_head(plan: Plan, backbone: Any) -> tuple[Any, nn.Module | None, Plan]:
     """Build the pooling head; the native head brings its own classifier, used where it fits."""
     spec = plan.spec
     if plan.head is not None:
-        head = construct(plan.head, backbone.num_features, where="head", options=spec.head.options, ndim=backbone.ndim)
+        head = construct(
+            plan.head,
+            backbone.num_features,
+            where="head",
+            options=spec.head.options,
+            ndim=backbone.ndim,
+        )
         if not isinstance(getattr(head, "out_features", None), int):
             raise PluginError(f"{plan.head.title} of {plan.head.origin} has no 'out_features'.")
         return head, None, plan
     if not hasattr(backbone, "native_head"):
-        raise InvalidSpec(f"head: {spec.backbone.name} brings no head of its own; choose one, e.g. 'avg'.")
+        raise InvalidSpec(
+            f"head: {spec.backbone.name} brings no head of its own; choose one, e.g. 'avg'."
+        )
     head, classifier = backbone.native_head()
     classes = getattr(classifier, "out_features", None)
     if spec.output.num_classes is None and spec.output.labels is None and classes:

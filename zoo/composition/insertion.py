@@ -68,7 +68,8 @@ class IdentityStart(nn.Module):
         """Return exactly y while the gate is 0."""
         y = x if self.original is None else self.original(x)
         attended = self.attention(x) if mask is None else self.attention(x, mask)
-        return y + self.gate.to(y.dtype) * (attended - y)
+        eased: Tensor = y + self.gate.to(y.dtype) * (attended - y)
+        return eased
 
 
 class Resized(nn.Module):
@@ -80,7 +81,9 @@ class Resized(nn.Module):
         self.stride, self.ndim = slot.stride, ndim
         width = slot.out_channels or slot.channels
         conv = nn.Conv1d if ndim == 1 else nn.Conv2d
-        self.project = nn.Identity() if width == slot.channels else conv(slot.channels, width, 1, bias=False)
+        self.project = (
+            nn.Identity() if width == slot.channels else conv(slot.channels, width, 1, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, *spatial) to (N, out_channels, *spatial / stride, rounded up)."""
@@ -101,10 +104,16 @@ def select(placement: Placement, slots: Sequence[Slot], *, backbone: str, where:
     """
     offered = [slot for slot in slots if slot.kind == placement.slot]
     if not offered:
-        kinds = [kind for kind in SLOT_KINDS if kind == "last" or any(s.kind == kind for s in slots)]
-        raise UnknownName(f"{where}: {backbone} has no slot {placement.slot!r}. It has: {', '.join(kinds)}.")
+        kinds = [
+            kind for kind in SLOT_KINDS if kind == "last" or any(s.kind == kind for s in slots)
+        ]
+        raise UnknownName(
+            f"{where}: {backbone} has no slot {placement.slot!r}. It has: {', '.join(kinds)}."
+        )
     stages = sorted({slot.stage for slot in offered})
-    chosen = _count(placement.stages, stages, f"{where}.stages", f"stages of {backbone} with this slot")
+    chosen = _count(
+        placement.stages, stages, f"{where}.stages", f"stages of {backbone} with this slot"
+    )
     picked = []
     for stage in chosen:
         of_stage = [slot for slot in offered if slot.stage == stage]
@@ -112,7 +121,9 @@ def select(placement: Placement, slots: Sequence[Slot], *, backbone: str, where:
             picked += of_stage
             continue
         blocks = sorted({slot.block for slot in of_stage if slot.block is not None})
-        wanted = _blocks(placement.blocks, blocks, where=where, of=f"blocks of stage {stage} of {backbone}")
+        wanted = _blocks(
+            placement.blocks, blocks, where=where, of=f"blocks of stage {stage} of {backbone}"
+        )
         picked += [slot for slot in of_stage if slot.block in wanted]
     return picked
 
@@ -150,7 +161,9 @@ def insert(
 ) -> None:
     """Put attentions, in order, at one slot of a backbone."""
     there = backbone.get_submodule(slot.path)
-    modules = [_started(attention, placement, slot, there, ndim) for attention, placement in attentions]
+    modules = [
+        _started(attention, placement, slot, there, ndim) for attention, placement in attentions
+    ]
     inserted = modules[0] if len(modules) == 1 else Chain(modules)
     if slot.how == "after":
         inserted = After(there, inserted)

@@ -55,7 +55,8 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
     modules = {path: model.get_submodule(path) for path in model.attention_paths}
     training = [module for module in model.modules() if module.training]
     handles = [
-        module.register_forward_pre_hook(remember(path), with_kwargs=True) for path, module in modules.items()
+        module.register_forward_pre_hook(remember(path), with_kwargs=True)
+        for path, module in modules.items()
     ]
     try:
         model.eval()

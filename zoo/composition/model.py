@@ -60,6 +60,8 @@ class Model(nn.Module):
         self.attention_paths = tuple(names[id(module)] for module in attention_modules)
         components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
         refusals = [component.title for component in components if not component.mask]
+        # What takes the place of a convolution is called as one: without a mask.
+        refusals += [f"{p.name}@conv" for p in plan.spec.attention if p.slot == "conv"]
         self.mask_refusals = (*refusals, *(() if plan.head else ("head/native",)))
 
     @property
@@ -102,10 +104,18 @@ class Model(nn.Module):
         self._check_input(x, mask)
         features: Tensor = self.backbone(x) if mask is None else self.backbone(x, mask)
         if self.last is not None:
-            features = self.last(features) if mask is None else self.last(features, self._at_last(mask))
+            features = (
+                self.last(features) if mask is None else self.last(features, self._at_last(mask))
+            )
         return features
 
-    def forward_head(self, x: Tensor, pre_logits: bool = False, *, mask: Tensor | None = None) -> Tensor:  # noqa: FBT001, FBT002 - timm's signature
+    def forward_head(
+        self,
+        x: Tensor,
+        pre_logits: bool = False,  # noqa: FBT001, FBT002 - timm's signature
+        *,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Pool a feature map and classify it.
 
         Args:
@@ -131,7 +141,9 @@ class Model(nn.Module):
             InvalidValue: `num_classes` is negative, or not the number of labels.
         """
         if type(num_classes) is not int or num_classes < 0:
-            raise InvalidValue(f"num_classes is {num_classes!r}; give a whole number of at least 0.")
+            raise InvalidValue(
+                f"num_classes is {num_classes!r}; give a whole number of at least 0."
+            )
         if labels is not None and len(labels) != num_classes:
             raise InvalidValue(f"{len(labels)} labels for {num_classes} classes; give one a class.")
         weight = next(self.parameters(), None)
@@ -162,11 +174,15 @@ class Model(nn.Module):
                 f"The model takes (batch, {channels}, {axes}); got a tensor of shape {tuple(x.shape)}."
             )
         if isinstance(self.spec.input, ImageInput) and not x.is_floating_point():
-            raise InvalidValue(f"The model takes floating-point images; got {x.dtype}. Use model.transform().")
+            raise InvalidValue(
+                f"The model takes floating-point images; got {x.dtype}. Use model.transform()."
+            )
         if mask is None:
             return
         if self.mask_refusals:
-            raise InvalidValue(f"This model takes no mask: {', '.join(self.mask_refusals)} cannot honour one.")
+            raise InvalidValue(
+                f"This model takes no mask: {', '.join(self.mask_refusals)} cannot honour one."
+            )
         if mask.shape != (x.shape[0], *x.shape[2:]):
             raise InvalidValue(
                 f"The mask has shape {tuple(mask.shape)}; for this input it is {(x.shape[0], *x.shape[2:])}."

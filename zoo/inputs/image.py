@@ -78,11 +78,19 @@ def _open(sample: Any) -> Image.Image:
         except FileNotFoundError:
             raise InvalidValue(f"There is no file {os.fspath(sample)!r}.") from None
         except UnidentifiedImageError:
-            raise InvalidValue(f"{os.fspath(sample)!r} is no image file that can be read.") from None
+            raise InvalidValue(
+                f"{os.fspath(sample)!r} is no image file that can be read."
+            ) from None
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InvalidValue(f"The image {os.fspath(sample)!r} cannot be read: {error}.") from None
+            raise InvalidValue(
+                f"The image {os.fspath(sample)!r} cannot be read: {error}."
+            ) from None
     array = np.asarray(sample)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _MODES):
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] not in _MODES)
+    ):
         raise InvalidValue(
             f"An image is a path, a PIL image, or a uint8 array (H, W) or (H, W, 1, 3 or 4); got "
             f"{type(sample).__name__} of shape {array.shape} and dtype {array.dtype}."

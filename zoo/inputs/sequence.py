@@ -26,7 +26,9 @@ class SequenceTransform:
         try:
             tensor = torch.as_tensor(sample, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InvalidValue(f"A sequence is an array of numbers; got {type(sample).__name__}: {error}") from None
+            raise InvalidValue(
+                f"A sequence is an array of numbers; got {type(sample).__name__}: {error}"
+            ) from None
         if tensor.ndim != 2 or tensor.shape[0] != self.spec.channels:
             raise InvalidValue(
                 f"The model takes ({self.spec.channels}, length); got an array of shape {tuple(tensor.shape)}."

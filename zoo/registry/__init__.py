@@ -27,11 +27,15 @@ class Registry:
         RegistryError: There is no registry, or it breaks a rule.
     """
 
-    def __init__(self, base: str | Path, *, name: str | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self, base: str | Path, *, name: str | None = None, cache: Path | None = None
+    ) -> None:
         self.root = _folder(base)
         if not (self.root / "registry.yaml").is_file():
             raise RegistryError(f"{self.root} holds no registry.yaml, so it is no registry.")
-        self.index: Index = open_index(self.root / "registry.yaml", (cache or cache_folder()) / "index")
+        self.index: Index = open_index(
+            self.root / "registry.yaml", (cache or cache_folder()) / "index"
+        )
         self.name = name or self.id.replace("-", "_")
 
     @property

@@ -69,12 +69,17 @@ class Index:
         self._connection = connection
         self.id: str
         self.serial: int
-        self.id, self.serial, skipped = connection.execute("SELECT id, serial, skipped FROM head").fetchone()
+        self.id, self.serial, skipped = connection.execute(
+            "SELECT id, serial, skipped FROM head"
+        ).fetchone()
         self.skipped: list[str] = json.loads(skipped)
 
     def names(self) -> list[str]:
         """The names of all variants, sorted."""
-        return [row[0] for row in self._connection.execute("SELECT DISTINCT name FROM versions ORDER BY name")]
+        return [
+            row[0]
+            for row in self._connection.execute("SELECT DISTINCT name FROM versions ORDER BY name")
+        ]
 
     def listings(self, name: str | None = None) -> Iterator[Listing]:
         """Yield every version, or those of one variant."""
@@ -99,7 +104,8 @@ class Index:
         """The entry of one version, as it stands in the registry."""
         key = (name, number.major, number.minor, number.patch, number.pre)
         row = self._connection.execute(
-            "SELECT data FROM versions WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)", key
+            "SELECT data FROM versions WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)",
+            key,
         ).fetchone()
         entry: dict[str, Any] = json.loads(row[0])
         return entry
@@ -142,7 +148,9 @@ def open_index(path: Path, cache: Path) -> Index:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path.absolute().as_posix()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    return sqlite3.connect(
+        f"file:{path.absolute().as_posix()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+    )
 
 
 def _read(content: bytes, source: str) -> tuple[Any, Iterable[Row], list[str]]:
@@ -155,12 +163,17 @@ def _read(content: bytes, source: str) -> tuple[Any, Iterable[Row], list[str]]:
     return head, read_rows(head, source, lines, skipped), skipped
 
 
-def _fill(connection: sqlite3.Connection, head: Any, rows: Iterable[Row], skipped: list[str]) -> None:
+def _fill(
+    connection: sqlite3.Connection, head: Any, rows: Iterable[Row], skipped: list[str]
+) -> None:
     connection.executescript(_TABLES)
     connection.executemany(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (_record(row) for row in rows)
+        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_record(row) for row in rows),
     )
-    connection.execute("INSERT INTO head VALUES (?, ?, ?)", (head.id, head.serial, json.dumps(skipped)))
+    connection.execute(
+        "INSERT INTO head VALUES (?, ?, ?)", (head.id, head.serial, json.dumps(skipped))
+    )
     connection.commit()
 
 

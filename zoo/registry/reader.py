@@ -61,7 +61,9 @@ def parse_yaml(content: bytes, source: str) -> tuple[Any, Lines]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise RegistryError(f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}.") from None
+        raise RegistryError(
+            f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}."
+        ) from None
     return builder.document, builder.lines
 
 
@@ -125,10 +127,14 @@ class _Builder:
         if text in ("", "~"):
             return None
         try:
-            value = json.loads(text, parse_constant=lambda constant: self._refuse(line, f"the number {constant}"))
+            value = json.loads(
+                text, parse_constant=lambda constant: self._refuse(line, f"the number {constant}")
+            )
         except ValueError:
             return text
-        if isinstance(value, dict | list):  # cannot come from one plain scalar, but is no text either
+        if isinstance(
+            value, dict | list
+        ):  # cannot come from one plain scalar, but is no text either
             return text
         if isinstance(value, float) and not math.isfinite(value):
             self._refuse(line, f"the number {text:.40}, which is too large")

@@ -54,7 +54,11 @@ def choose(ref: Ref, listings: Iterable[Listing]) -> Listing:
     """
     known = sorted(listings, key=lambda listing: listing.number)
     if ref.digest is not None or ref.number is not None:
-        fitting = [one for one in known if (one.sha256 == ref.digest if ref.digest else one.number == ref.number)]
+        fitting = [
+            one
+            for one in known
+            if (one.sha256 == ref.digest if ref.digest else one.number == ref.number)
+        ]
     else:
         fitting = [one for one in known if ref.allows(one.number) and is_floating_target(one)]
     if fitting:

@@ -104,8 +104,14 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
         variant: Variant = _convert(variant_data, Variant, source, lines, at)
         for text, data in variant.versions.items():
             here = (*at, "versions", text)
-            if isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA:
-                skipped.append(f"{name}@{text} has schema {data['schema']}; upgrade attn-zoo to use it")
+            if (
+                isinstance(data, Mapping)
+                and type(data.get("schema")) is int
+                and data["schema"] > SCHEMA
+            ):
+                skipped.append(
+                    f"{name}@{text} has schema {data['schema']}; upgrade attn-zoo to use it"
+                )
                 continue
             try:
                 number = VersionNumber.parse(text)
@@ -123,12 +129,24 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
 def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -> None:
     if entry.weights is not None:
         if not _HEX64.match(entry.weights.sha256):
-            raise _wrong(source, lines, (*at, "weights", "sha256"), f"{entry.weights.sha256!r:.80} is not 64 hex digits")
+            raise _wrong(
+                source,
+                lines,
+                (*at, "weights", "sha256"),
+                f"{entry.weights.sha256!r:.80} is not 64 hex digits",
+            )
         if entry.weights.size < 0:
-            raise _wrong(source, lines, (*at, "weights", "size"), f"{entry.weights.size} is not at least 0")
+            raise _wrong(
+                source, lines, (*at, "weights", "size"), f"{entry.weights.size} is not at least 0"
+            )
     unknown = set(entry.status) - {"yanked"}
     if unknown:
-        raise _wrong(source, lines, (*at, "status"), f"unknown field {min(unknown)!r}; only 'yanked' is known")
+        raise _wrong(
+            source,
+            lines,
+            (*at, "status"),
+            f"unknown field {min(unknown)!r}; only 'yanked' is known",
+        )
 
 
 def _convert(data: Any, struct: type[Any], source: str, lines: Lines, at: tuple[str, ...]) -> Any:
@@ -136,14 +154,21 @@ def _convert(data: Any, struct: type[Any], source: str, lines: Lines, at: tuple[
         raise _wrong(source, lines, at, f"expected fields with names, got {data!r:.60}")
     for field in data:
         if field not in struct.__struct_fields__:
-            raise _wrong(source, lines, (*at, field), f"unknown field. {near_misses(field, struct.__struct_fields__)}")
+            raise _wrong(
+                source,
+                lines,
+                (*at, field),
+                f"unknown field. {near_misses(field, struct.__struct_fields__)}",
+            )
     try:
         return msgspec.convert(data, struct)
     except msgspec.ValidationError as error:
         raise _wrong(source, lines, at, str(error)) from None
 
 
-def _name(name: str, source: str, lines: Lines, at: tuple[str, ...], *, dashes: bool = False) -> None:
+def _name(
+    name: str, source: str, lines: Lines, at: tuple[str, ...], *, dashes: bool = False
+) -> None:
     try:
         check_name(name.replace("-", "_") if dashes else name)
     except InvalidRef as error:

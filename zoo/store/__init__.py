@@ -32,7 +32,9 @@ def read_blob(root: Path, sha256: str, size: int) -> bytearray:
     """
     path = blob_path(root, sha256)
     if not path.is_file():
-        raise WeightsError(f"The weights sha256:{sha256} are not in {root}. Fetch that registry again.")
+        raise WeightsError(
+            f"The weights sha256:{sha256} are not in {root}. Fetch that registry again."
+        )
     content = read_whole(path, limit=size)
     found = hashlib.sha256(content).hexdigest()
     if len(content) != size or found != sha256:
