@@ -43,8 +43,51 @@ class SequenceInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: Literal["sequence"] = "sequence"
 
 
-Input = ImageInput | SequenceInput
-_INPUTS: dict[str, type[Input]] = {"image": ImageInput, "sequence": SequenceInput}
+class AudioInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A waveform (N, channels, samples) in [-1, 1] at `sample_rate` Hz.
+
+    `seconds`: longer clips are cut around their middle; None takes clips as they are.
+    """
+
+    sample_rate: int
+    kind: Literal["audio"] = "audio"
+    channels: int = 1
+    seconds: float | None = None
+
+
+class TextInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Token numbers (N, L): 0 is padding, 1 any unknown token, then the vocabulary in its order.
+
+    The vocabulary itself is a tensor of the model, `vocabulary_bytes` long; the spec has its size only.
+    `length`: longer texts are cut to so many tokens; None takes all.
+    """
+
+    vocabulary_size: int
+    vocabulary_bytes: int
+    kind: Literal["text"] = "text"
+    lower: bool = True
+    length: int | None = None
+
+    @property
+    def channels(self) -> int:
+        """How many token numbers there are, padding and unknown included."""
+        return self.vocabulary_size + 2
+
+
+Input = ImageInput | SequenceInput | AudioInput | TextInput
+_INPUTS: dict[str, type[Input]] = {
+    "image": ImageInput,
+    "sequence": SequenceInput,
+    "audio": AudioInput,
+    "text": TextInput,
+}
+# Axes behind batch and channels; text has neither channels nor a second axis, it is (N, L).
+INPUT_AXES = {
+    "image": ("channels", "height", "width"),
+    "sequence": ("channels", "length"),
+    "audio": ("channels", "samples"),
+    "text": ("length",),
+}
 
 
 class BackboneSpec(Struct, frozen=True, kw_only=True):
@@ -255,52 +298,49 @@ def _plain(value: Any, where: str) -> Any:
 
 def _check(spec: Spec, where: str) -> None:
     """Check what types alone do not say."""
-    size = getattr(spec.input, "size", None)
+    output, head = spec.output, spec.head
+    counted = output.labels is None or output.num_classes in (None, len(output.labels))
+    distinct = output.labels is None or len(set(output.labels)) == len(output.labels)
+    classes = output.num_classes is None or output.num_classes >= 0
     rules = [
-        (spec.input.channels >= 1, "input.channels", spec.input.channels, "at least 1"),
-        (size is None or min(size) >= 1, "input.size", size, "of at least 1 pixel a side"),
-        (0.0 <= spec.head.dropout < 1.0, "head.dropout", spec.head.dropout, "in [0, 1)"),
-        (
-            all(width >= 1 for width in spec.head.hidden),
-            "head.hidden",
-            spec.head.hidden,
-            "widths of at least 1",
-        ),
-        (
-            spec.output.num_classes is None or spec.output.num_classes >= 0,
-            "output.num_classes",
-            spec.output.num_classes,
-            "at least 0",
-        ),
-        (
-            spec.output.labels is None
-            or spec.output.num_classes in (None, len(spec.output.labels)),
-            "output.num_classes",
-            spec.output.num_classes,
-            "the number of labels",
-        ),
-        (
-            spec.output.labels is None or len(set(spec.output.labels)) == len(spec.output.labels),
-            "output.labels",
-            spec.output.labels,
-            "without repeats",
-        ),
+        *_input_rules(spec.input),
+        (0.0 <= head.dropout < 1.0, "head.dropout", head.dropout, "in [0, 1)"),
+        (all(n >= 1 for n in head.hidden), "head.hidden", head.hidden, "widths of at least 1"),
+        (classes, "output.num_classes", output.num_classes, "at least 0"),
+        (counted, "output.num_classes", output.num_classes, "the number of labels"),
+        (distinct, "output.labels", output.labels, "without repeats"),
     ]
-    if isinstance(spec.input, ImageInput):
-        rules.append((0.0 < spec.input.crop <= 1.0, "input.crop", spec.input.crop, "in (0, 1]"))
-        for name, values in (("mean", spec.input.mean), ("std", spec.input.std)):
-            fits = values is None or len(values) == spec.input.channels
-            rules.append(
-                (
-                    fits,
-                    f"input.{name}",
-                    values,
-                    f"one value for each of {spec.input.channels} channels",
-                )
-            )
     for holds, field, value, rule in rules:
         if not holds:
             raise InvalidSpec(f"{where}.{field}: {value!r:.80} is not {rule}.")
+
+
+def _input_rules(block: Input) -> list[tuple[bool, str, object, str]]:
+    rules: list[tuple[bool, str, object, str]] = [
+        (block.channels >= 1, "input.channels", block.channels, "at least 1")
+    ]
+    if isinstance(block, ImageInput):
+        size = block.size is None or min(block.size) >= 1
+        rules.append((size, "input.size", block.size, "of at least 1 pixel a side"))
+        rules.append((0.0 < block.crop <= 1.0, "input.crop", block.crop, "in (0, 1]"))
+        for name, values in (("mean", block.mean), ("std", block.std)):
+            fits = values is None or len(values) == block.channels
+            rule = f"one value for each of {block.channels} channels"
+            rules.append((fits, f"input.{name}", values, rule))
+        positive = block.std is None or min(block.std, default=1) > 0
+        rules.append((positive, "input.std", block.std, "positive"))
+    elif isinstance(block, AudioInput):
+        rules.append(
+            (block.sample_rate >= 1, "input.sample_rate", block.sample_rate, "at least 1 Hz")
+        )
+        seconds = block.seconds is None or block.seconds > 0
+        rules.append((seconds, "input.seconds", block.seconds, "positive"))
+    elif isinstance(block, TextInput):
+        size = block.vocabulary_size >= 0 and block.vocabulary_bytes >= 0
+        rules.append((size, "input.vocabulary_size", block.vocabulary_size, "at least 0"))
+        length = block.length is None or block.length >= 1
+        rules.append((length, "input.length", block.length, "at least 1 token"))
+    return rules
 
 
 def _without_defaults(block: Struct) -> Data:

@@ -115,10 +115,11 @@ def _build_backbone(plan: Plan) -> Any:
             raise PluginError(
                 f"{plan.backbone.title} of {plan.backbone.origin} has no {attribute!r}."
             )
-    if (spec.input.kind == "image") != (backbone.ndim == 2):
+    takes = getattr(backbone, "input_kinds", ("image",) if backbone.ndim == 2 else ("sequence",))
+    if spec.input.kind not in takes:
         raise InvalidSpec(
-            f"input: kind {spec.input.kind!r} does not fit {spec.backbone.name}, "
-            f"which takes {'images' if backbone.ndim == 2 else 'sequences'} here (ndim {backbone.ndim})."
+            f"input: kind {spec.input.kind!r} does not fit {spec.backbone.name} of ndim {backbone.ndim}, "
+            f"which takes {' or '.join(takes)}. Say so, e.g. input={{'kind': {takes[0]!r}, ...}}."
         )
     if spec.backbone.pretrained:
         if not hasattr(backbone, "load_pretrained"):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import torch
 from torch import Tensor, nn
 
 from zoo.errors import InvalidValue
 from zoo.refs import ExactRef
-from zoo.spec import ImageInput, Output, Plan, Spec
+from zoo.spec import INPUT_AXES, Output, Plan, Spec
 
 
 class Model(nn.Module):
@@ -167,15 +168,18 @@ class Model(nn.Module):
         return at_last
 
     def _check_input(self, x: Tensor, mask: Tensor | None) -> None:
-        channels = self.spec.input.channels
-        if x.ndim != self.ndim + 2 or x.shape[1] != channels:
-            axes = "length" if self.ndim == 1 else "height, width"
+        block = self.spec.input
+        axes = INPUT_AXES[block.kind]
+        is_text = block.kind == "text"
+        if x.ndim != len(axes) + 1 or (not is_text and x.shape[1] != block.channels):
+            shape = ", ".join(str(block.channels) if axis == "channels" else axis for axis in axes)
             raise InvalidValue(
-                f"The model takes (batch, {channels}, {axes}); got a tensor of shape {tuple(x.shape)}."
+                f"The model takes (batch, {shape}); got a tensor of shape {tuple(x.shape)}."
             )
-        if isinstance(self.spec.input, ImageInput) and not x.is_floating_point():
+        if x.is_floating_point() == is_text:
             raise InvalidValue(
-                f"The model takes floating-point images; got {x.dtype}. Use model.transform()."
+                f"The model takes {'token numbers' if is_text else 'floating-point values'}; got {x.dtype}. "
+                "Use model.transform()."
             )
         if mask is None:
             return
@@ -183,9 +187,11 @@ class Model(nn.Module):
             raise InvalidValue(
                 f"This model takes no mask: {', '.join(self.mask_refusals)} cannot honour one."
             )
-        if mask.shape != (x.shape[0], *x.shape[2:]):
+        expected = x.shape if is_text else (x.shape[0], *x.shape[2:])
+        if mask.shape != expected or mask.dtype != torch.bool:
             raise InvalidValue(
-                f"The mask has shape {tuple(mask.shape)}; for this input it is {(x.shape[0], *x.shape[2:])}."
+                f"The mask is {mask.dtype} of shape {tuple(mask.shape)}; for this input it is torch.bool "
+                f"of shape {tuple(expected)}."
             )
 
 
