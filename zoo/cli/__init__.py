@@ -1,0 +1,141 @@
+"""The command `zoo`: the table of its commands, and how each is run.
+
+A command is a module with `SUMMARY: str`, `add_arguments(parser)` and `run(args) -> int`. Only the one
+that was asked for is imported, so that every command starts as fast as its own work allows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from zoo.errors import ZooError, near_misses
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
+
+DONE, PROBLEM, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+class Command(NamedTuple):
+    """Where a command is, and the summary that its module has, too."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "list": Command("zoo.cli.listing", "list variants, or components"),
+    "show": Command("zoo.cli.show", "show all that is known of a variant or a component"),
+    "predict": Command("zoo.cli.predict", "classify images"),
+    "demo": Command(
+        "zoo.cli.demo", "draw digits, classify them, and show where the attention looked"
+    ),
+    "train": Command("zoo.cli.train", "train a variant, or a YAML file with 'spec' and 'recipe'"),
+    "evaluate": Command("zoo.cli.evaluate", "measure a variant or a file on data"),
+    "plugins": Command("zoo.cli.plugins", "list the plug-ins, and what is wrong with them"),
+    "doctor": Command("zoo.cli.doctor", "check this installation"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        argv: The words behind `zoo`; by default those of this process.
+
+    Returns:
+        0 if all went well, 1 if a check found a problem, 2 if something was wrong with what was asked,
+        130 if it was interrupted.
+    """
+    try:
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+    except ZooError as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nzoo: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return PIPE_CLOSED
+    return code
+
+
+def _run(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(_overview())
+        return DONE
+    if first == "--version":
+        from zoo import __version__
+
+        sys.stdout.write(f"zoo {__version__}\n")
+        return DONE
+    if not words:
+        sys.stderr.write(_overview())
+        return WRONG
+    if first not in COMMANDS:
+        from zoo.errors import InvalidValue
+
+        kind = "option" if first.startswith("-") else "command"
+        raise InvalidValue(
+            f"There is no {kind} {first!r}. {near_misses(first, COMMANDS)} See `zoo --help`."
+        )
+    return _run_command(first, words[1:])
+
+
+def _run_command(name: str, words: list[str]) -> int:
+    from importlib import import_module
+
+    from zoo.cli.arguments import make_parser
+    from zoo.cli.warning_lines import readable_warnings
+
+    command = import_module(COMMANDS[name].module)
+    parser: ArgumentParser = make_parser(f"zoo {name}", COMMANDS[name].summary)
+    command.add_arguments(parser)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit:  # argparse has shown the help
+        return DONE
+    with readable_warnings():
+        code: int = command.run(args)
+    return code
+
+
+def _overview() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: zoo COMMAND ...",
+            "",
+            "Any backbone x any attention x any pooling head, as one named, versioned, verifiable file.",
+            "",
+            *lines,
+            "",
+            "`zoo COMMAND --help` says more. `zoo --version` says which zoo this is.",
+            "",
+        ]
+    )
+
+
+def _refuse(error: ZooError) -> int:
+    from zoo.cli.terminal import complain
+
+    if os.environ.get("ZOO_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    complain("error", str(error))
+    return WRONG
+
+
+def _drop_output() -> None:
+    # Whoever read our output has gone. Python would try to flush it once more at exit, and complain.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # the output is no file
+        sys.stdout = None

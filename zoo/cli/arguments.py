@@ -1,0 +1,57 @@
+"""The parser of a command's words: argparse, with our errors and a quick start."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, HelpFormatter
+from typing import Any, NoReturn
+
+from zoo.errors import InvalidValue, near_misses
+
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+
+
+def make_parser(program: str, summary: str) -> ArgumentParser:
+    """Return a parser whose errors are `InvalidValue`."""
+    return _Parser(
+        prog=program,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+
+
+def whole_number(text: str, option: str) -> int:
+    """Read a number of things such as `300k`, `1.5M` or `1000000`.
+
+    Raises:
+        InvalidValue: It is none.
+    """
+    digits, unit = text.strip().replace("_", "").lower(), 1
+    if digits and digits[-1] in _UNITS:
+        digits, unit = digits[:-1].strip(), _UNITS[digits[-1]]
+    try:
+        number = float(digits) * unit
+        if 0 <= number < 2**63:
+            return int(number)
+    except ValueError:
+        pass
+    raise InvalidValue(f"{option}: {text!r} is no number. Write it like 300k, 1.5M or 1000000.")
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        hint = ""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message and unknown.startswith("--"):
+            name = unknown.split()[0].partition("=")[0]
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            hint = f" {near_misses(name, options)}"
+        raise InvalidValue(f"{message}.{hint} See `{self.prog} --help`.")
+
+
+class _Formatter(HelpFormatter):
+    def __init__(self, prog: str, **options: Any) -> None:
+        # argparse asks for the terminal's width with the module shutil, which takes long to import.
+        from zoo.cli.terminal import width
+
+        super().__init__(prog, **{"width": min(width() or 100, 100) - 2, **options})

@@ -1,0 +1,238 @@
+"""`zoo show`: all that is known of a variant's version, or of a component."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from zoo import api
+from zoo.cli.listing import component_data
+from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
+from zoo.component import KINDS
+from zoo.errors import UnknownName
+from zoo.plugins import catalog
+
+if TYPE_CHECKING:
+    from zoo.component import Component
+    from zoo.registry import Registry
+    from zoo.spec import Version
+
+SUMMARY = "show all that is known of a variant or a component"
+
+_LABEL = 12
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0) or KIND/NAME (attention/cbam)",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(args: Namespace) -> int:
+    """Run the command."""
+    kind, _, name = args.what.partition("/")
+    if kind in KINDS:
+        _show_component(kind, name, as_json=args.json)
+    elif f"{kind}/*" in {component.name for component in api.list_components("backbone")} and name:
+        _show_component("backbone", args.what, as_json=args.json)
+    else:
+        _show_version(args.what, as_json=args.json)
+    return 0
+
+
+def _show_version(what: str, *, as_json: bool) -> None:
+    registries = api.default_registries()
+    try:
+        version = api.describe(what, registries=registries)
+    except UnknownName as error:
+        titles = [c.title for c in api.list_components() if c.name == what]
+        if not titles:
+            raise
+        raise UnknownName(f"{error} A component has that name: `zoo show {titles[0]}`.") from error
+    registry = next(one for one in registries if one.id == version.ref.registry)
+    if as_json:
+        say_json(_version_data(version, registry))
+        return
+    say(str(version.ref), *wrap(version.summary, width(), indent="  "), "")
+    weights = version.weights
+    say(
+        *_line("withdrawn", version.yanked),
+        *_line("registry", f"{registry.id} at {registry.root}"),
+        *_line(
+            "parameters",
+            f"{version.params:,} ({count(version.params)})"
+            if version.params is not None
+            else "not said",
+        ),
+        *_line(
+            "weights", f"sha256:{weights.sha256}, {weights.size:,} bytes" if weights else "none"
+        ),
+        *_line("licence", version.license or "not said"),
+        *_line("requires", ", ".join(f"{name} {rule}" for name, rule in version.requires.items())),
+        *_line("versions", ", ".join(_versions(registry, version))),
+        "",
+    )
+    figures = {
+        name: figure(name, metric) + _seeds(metric) for name, metric in version.metrics.items()
+    }
+    blocks = {
+        "metrics": figures,
+        "spec": version.spec.to_data(),
+        "recipe": version.recipe,
+        "provenance": version.provenance,
+    }
+    for title, block in blocks.items():
+        say(*_block(title, block))
+
+
+def _version_data(version: Version, registry: Registry) -> dict[str, Any]:
+    weights = version.weights
+    return {
+        "ref": str(version.ref),
+        "registry": registry.id,
+        "summary": version.summary,
+        "spec": version.spec.to_data(),
+        "weights": {"sha256": weights.sha256, "size": weights.size} if weights else None,
+        "params": version.params,
+        "metrics": version.metrics,
+        "recipe": version.recipe,
+        "requires": version.requires,
+        "license": version.license,
+        "provenance": version.provenance,
+        "yanked": version.yanked,
+        "versions": [
+            str(one.number)
+            for one in sorted(registry.index.listings(version.ref.name), key=lambda one: one.number)
+        ],
+    }
+
+
+def _versions(registry: Registry, version: Version) -> list[str]:
+    known = sorted(registry.index.listings(version.ref.name), key=lambda one: one.number)
+    return [
+        f"{one.number}{' (this)' if one.number == version.ref.number else ''}{' (withdrawn)' if one.yanked is not None else ''}"
+        for one in known
+    ]
+
+
+def _seeds(metric: dict[str, Any]) -> str:
+    seeds = metric.get("seeds", 1)
+    return f" (mean of {seeds} trainings)" if seeds > 1 else ""
+
+
+def _show_component(kind: str, name: str, *, as_json: bool) -> None:
+    component = catalog().component(kind, name)
+    cls = component.load()
+    options = _options(cls)
+    default_input = _default_input(component, cls, name)
+    if as_json:
+        say_json(
+            {
+                **component_data(component),
+                "name": name,
+                "target": _target(component),
+                "options": {
+                    option: {"type": hint, "default": default}
+                    for option, (hint, default) in options.items()
+                },
+                "input": default_input,
+                "about": _header(cls),
+            }
+        )
+        return
+    texts = [f"{option}: {hint} = {default}" for option, (hint, default) in options.items()]
+    say(f"{kind}/{name}", *wrap(component.summary, width(), indent="  "), "")
+    say(*(line.rstrip() for text in _header(cls) for line in [f"  {printable(text)}"]), "")
+    say(
+        *_line("family", component.family),
+        *_line("paper", component.paper),
+        *_line(
+            "works on",
+            " and ".join({1: "(N, C, L)", 2: "(N, C, H, W)"}[ndim] for ndim in component.ndims),
+        ),
+        *_line("mask", "honoured" if component.mask else "not honoured"),
+        *_line("origin", component.origin),
+        *_line("class", _target(component)),
+        *_line("input", str(default_input) if default_input else ""),
+        *_lines_of("options", texts or ["none"]),
+    )
+
+
+def _options(cls: Any) -> dict[str, tuple[str, str]]:
+    """The options that a spec may give, with their types and defaults as texts."""
+    found = {}
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in (
+            "ndim",
+            "architecture",
+        ):
+            hint = "any" if parameter.annotation is parameter.empty else parameter.annotation
+            default = (
+                "(required)" if parameter.default is parameter.empty else repr(parameter.default)
+            )
+            found[parameter.name] = (
+                hint if isinstance(hint, str) else inspect.formatannotation(hint),
+                default,
+            )
+    return found
+
+
+def _header(cls: Any) -> list[str]:
+    """The docstring of the module that the class is in, which is its specification; else that of the class."""
+    module = sys.modules.get(cls.__module__)
+    text = inspect.getdoc(module) if module and cls.__module__ != "__main__" else None
+    return (text or inspect.getdoc(cls) or "").splitlines()
+
+
+def _default_input(component: Component, cls: Any, name: str) -> dict[str, Any] | None:
+    """What a backbone of a name space takes; this also tells whether there is one of that name."""
+    if (
+        not component.name.endswith("/*")
+        or name == component.name
+        or not hasattr(cls, "default_input")
+    ):
+        return None
+    asked: dict[str, Any] = cls.default_input(architecture=name.partition("/")[2])
+    return asked
+
+
+def _target(component: Component) -> str:
+    target = component.target
+    return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+
+def _line(label: str, text: str | None) -> list[str]:
+    """A labelled text; nothing if there is nothing to say."""
+    return _lines_of(label, [text] if text else [])
+
+
+def _lines_of(label: str, texts: list[str]) -> list[str]:
+    """Texts one below the other, each in as many lines as it takes, with a label before the first."""
+    columns = width()
+    room = None if columns is None else columns - _LABEL - 2
+    lines = [line for text in texts for line in wrap(text, room)]
+    return [
+        f"  {label if number == 0 else '':<{_LABEL}}{line}" for number, line in enumerate(lines)
+    ]
+
+
+def _block(title: str, data: Any) -> list[str]:
+    """A block of data as it could stand in a registry.yaml."""
+    if not data:
+        return []
+    import yaml
+
+    text = yaml.safe_dump(
+        data,
+        sort_keys=False,
+        default_flow_style=None,
+        allow_unicode=True,
+        width=(width() or 100) - 4,
+    )
+    return [f"  {title}", *(f"    {line}" for line in text.splitlines()), ""]

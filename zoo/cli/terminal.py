@@ -1,0 +1,177 @@
+"""What reaches the terminal: the one door for output, tables, and numbers for people.
+
+Names, summaries and messages come from registries, files and plug-ins that strangers wrote. Whatever
+is written here has its control characters escaped, so that no content can move the cursor, colour the
+screen, or pretend to be a line of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_GAP = "  "
+_NARROWEST = 20  # a column that is wrapped gets at least so many characters
+
+
+def printable(text: object) -> str:
+    r"""Return `text` in one line, with everything that does not print as itself escaped (`\x1b`)."""
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in plain
+    )
+
+
+def say(*lines: str) -> None:
+    """Write lines to the standard output."""
+    _write(sys.stdout, lines)
+
+
+def say_json(data: Any) -> None:
+    """Write data as JSON, for programs."""
+    import json
+
+    text = json.dumps(data, indent=2, allow_nan=False)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+
+
+def complain(kind: str, message: str) -> None:
+    """Write an error or a warning to the standard error output."""
+    sys.stdout.flush()
+    _write(sys.stderr, [f"zoo: {kind}: {message}"])
+
+
+def width() -> int | None:
+    """Columns that a line may have; None where the output is no terminal."""
+    try:
+        return max(20, int(os.environ["COLUMNS"]))
+    except (KeyError, ValueError):
+        pass
+    try:
+        return max(20, os.get_terminal_size(sys.stdout.fileno()).columns)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    wrapped: int = 1,
+    columns: int | None = None,
+) -> list[str]:
+    """Lay out a table; columns that are empty throughout are left out.
+
+    Args:
+        headings: One for each column.
+        rows: The cells.
+        wrapped: How many columns, from the right, may be broken into several lines.
+        columns: Characters that a line may have; None for any number.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    used = [number for number in range(len(headings)) if any(row[number] for row in cells)]
+    fixed = sum(number < len(headings) - wrapped for number in used)
+    grid = [[headings[number].upper() for number in used]]
+    grid += [[row[number] for number in used] for row in cells]
+    sizes = [max(len(row[at]) for row in grid) for at in range(len(used))]
+    if columns is not None and sum(sizes) + len(_GAP) * (len(sizes) - 1) > columns:
+        room = columns - sum(sizes[:fixed]) - len(_GAP) * (len(sizes) - 1)
+        if room < _NARROWEST * (len(sizes) - fixed):
+            return _records(grid[1:], sizes, fixed, columns)
+        sizes[fixed:] = _shares(sizes[fixed:], room)
+    return [line for row in grid for line in _row(row, sizes)]
+
+
+def wrap(
+    text: str, columns: int | None, *, indent: str = "", break_words: bool = False
+) -> list[str]:
+    """Break a text into lines at its spaces; every line begins with `indent`.
+
+    Args:
+        text: The text.
+        columns: Characters that a line may have; None for any number.
+        indent: What each line begins with.
+        break_words: Break also words that are longer than a line.
+    """
+    plain = printable(text)
+    if columns is None or len(indent) + len(plain) <= columns:
+        return [indent + plain]
+    from textwrap import wrap as break_lines
+
+    broken = break_lines(
+        plain,
+        max(10, columns - len(indent)),
+        break_long_words=break_words,
+        break_on_hyphens=False,
+    )
+    return [indent + line for line in broken]
+
+
+def count(number: int | None) -> str:
+    """A number of parameters for people: `0.3 M`."""
+    if number is None:
+        return ""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size or (unit == "M" and number >= 10**5):
+            return f"{number / size:.1f} {unit}"
+    return str(number)
+
+
+def figure(name: str, metric: Mapping[str, Any]) -> str:
+    """A measured figure for people: `98.7 %`, with its spread over several trainings."""
+    mean, std = metric["mean"], metric.get("std")
+    if _is_share(name, mean):
+        return f"{100 * mean:.2f} %" + (f" ± {100 * std:.2f}" if std is not None else "")
+    return f"{mean:.4g}" + (f" ± {std:.2g}" if std is not None else "")
+
+
+def _is_share(name: str, mean: float) -> bool:
+    measure = name.rpartition("/")[2]
+    return 0 <= mean <= 1 and (measure.startswith("top") or measure == "accuracy")
+
+
+def _write(stream: Any, lines: Iterable[str]) -> None:
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _row(cells: Sequence[str], sizes: Sequence[int]) -> list[str]:
+    columns = [wrap(cell, size, break_words=True) for cell, size in zip(cells, sizes, strict=True)]
+    height = max(len(column) for column in columns)
+    lines = []
+    for number in range(height):
+        parts = [column[number] if number < len(column) else "" for column in columns]
+        lines.append(
+            _GAP.join(f"{part:<{size}}" for part, size in zip(parts, sizes, strict=True)).rstrip()
+        )
+    return lines
+
+
+def _shares(sizes: Sequence[int], room: int) -> list[int]:
+    """Share `room` out: the narrow columns get what they need, the wide ones equal parts of the rest."""
+    shares = list(sizes)
+    left, open_columns = room, sorted(range(len(sizes)), key=lambda at: sizes[at])
+    while open_columns:
+        narrowest = open_columns.pop(0)
+        shares[narrowest] = min(sizes[narrowest], left // (len(open_columns) + 1))
+        left -= shares[narrowest]
+    return shares
+
+
+def _records(
+    rows: Iterable[Sequence[str]], sizes: Sequence[int], fixed: int, columns: int
+) -> list[str]:
+    """The table for a narrow terminal: what is wrapped stands under its row."""
+    lines: list[str] = []
+    for row in rows:
+        head = _GAP.join(f"{cell:<{size}}" for cell, size in zip(row, sizes[:fixed], strict=False))
+        lines += wrap(head.rstrip(), columns)
+        for cell in row[fixed:]:
+            if cell:
+                lines += wrap(cell, columns, indent="    ")
+    return lines
