@@ -1,0 +1,81 @@
+"""Tests of the slots that a traced run finds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from zoo_timm.backbone import TimmBackbone
+
+from zoo import Slot
+
+
+def found(architecture: str, kind: str) -> list[Slot]:
+    """The slots of one kind."""
+    return [
+        slot for slot in TimmBackbone(3, architecture=architecture).slots() if slot.kind == kind
+    ]
+
+
+def test_resnet18_has_every_slot_of_its_eight_blocks() -> None:
+    """Four stages of two basic blocks; the stem is no stage."""
+    slots = TimmBackbone(3, architecture="resnet18").slots()
+    counts = {
+        kind: sum(slot.kind == kind for slot in slots)
+        for kind in ("branch", "block", "stage", "conv")
+    }
+    assert counts == {"branch": 8, "block": 8, "stage": 4, "conv": 8}
+    assert {slot.stage for slot in slots} == {1, 2, 3, 4}
+
+
+def test_the_branch_of_a_bottleneck_ends_with_its_third_norm() -> None:
+    """After bn3, before the addition; not on the projection."""
+    paths = [slot.path for slot in found("resnet50", "branch")]
+    blocks = [f"net.layer{s}.{b}" for s, depth in enumerate((3, 4, 6, 3), 1) for b in range(depth)]
+    assert paths == [f"{block}.bn3" for block in blocks]
+
+
+def test_the_convolution_of_a_bottleneck_is_the_wide_one() -> None:
+    """conv2, with its stride and channels."""
+    slots = found("resnet50", "conv")
+    assert [slot.path.rpartition(".")[2] for slot in slots] == ["conv2"] * 16
+    assert [slot.stride for slot in slots if slot.block == 1] == [1, 2, 2, 2]
+    assert all(slot.how == "replace" and slot.channels == slot.out_channels for slot in slots)
+
+
+def test_a_stage_slot_is_at_the_last_block_not_at_the_container() -> None:
+    """Code that iterates over a stage or checkpoints it must find blocks there."""
+    assert [slot.path for slot in found("resnet18", "stage")] == [
+        f"net.layer{n}.1" for n in (1, 2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "seresnet18", "resnet26t", "resnetv2_18"])
+def test_every_slot_gets_a_map_of_the_channels_it_names(architecture: str) -> None:
+    """The module at the path is called once a forward, with a map (N, channels, H, W) as output."""
+    backbone = TimmBackbone(3, architecture=architecture).eval()
+    slots = backbone.slots()
+    shapes: dict[str, list[torch.Size]] = {}
+    for path in {slot.path for slot in slots}:
+        noted = shapes.setdefault(path, [])
+        backbone.get_submodule(path).register_forward_hook(
+            lambda _m, _a, y, noted=noted: noted.append(y.shape)
+        )
+    with torch.no_grad():
+        backbone(torch.randn(1, 3, 64, 96))
+    for slot in slots:
+        ((_, channels, height, width),) = shapes[slot.path]
+        assert channels == (slot.out_channels or slot.channels)
+        assert (width, height) == (height * 3 // 2, height)
+
+
+def test_a_network_without_residual_branches_has_no_branch_slot() -> None:
+    """VGG adds nothing to a shortcut: the slot is absent, not invented."""
+    assert found("vgg11", "branch") == []
+
+
+def test_tracing_leaves_the_model_as_it_was() -> None:
+    """No hook stays behind, no flag changes, no parameter moves to the meta device."""
+    backbone = TimmBackbone(3, architecture="resnet26").train()
+    backbone.slots()
+    assert all(module.training and not module._forward_hooks for module in backbone.modules())
+    assert all(tensor.device.type == "cpu" for tensor in backbone.state_dict().values())
