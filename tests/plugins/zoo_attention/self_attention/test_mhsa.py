@@ -166,3 +166,10 @@ def test_refuses_bad_options(options: dict[str, object], message: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"MultiHeadSelfAttention: {message}"):
         MultiHeadSelfAttention(16, **options)  # type: ignore[arg-type]  # what is tested
+
+
+def test_keeps_the_dtype_without_residual_under_autocast() -> None:
+    """What autocast computes in bfloat16 comes out in the dtype of the input."""
+    module = MultiHeadSelfAttention(8, ndim=1, use_residual=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(torch.randn(1, 8, 4)).dtype == torch.float32
