@@ -13,7 +13,9 @@ from zoo.errors import InvalidRef
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 _INTEGER = r"(0|[1-9][0-9]{0,8})"
-_NUMBER = re.compile(rf"{_INTEGER}\.{_INTEGER}\.{_INTEGER}(?:-([a-z0-9]+(?:\.[a-z0-9]+)*))?\Z")
+# As Semantic Versioning has it: numbers without leading zeros, so that unequal texts never compare equal.
+_PRE = r"(?:(?:0|[1-9][0-9]{0,8})(?![0-9a-z])|(?=[0-9]*[a-z])[0-9a-z]{1,32})"
+_NUMBER = re.compile(rf"{_INTEGER}\.{_INTEGER}\.{_INTEGER}(?:-({_PRE}(?:\.{_PRE}){{0,7}}))?\Z")
 _PARTIAL = re.compile(rf"{_INTEGER}(?:\.{_INTEGER})?\Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 

@@ -12,12 +12,13 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import RegistryError
 from zoo.refs import VersionNumber
+from zoo.registry.reader import read_capped
 
 if TYPE_CHECKING:
     from zoo.registry.schema import Row
@@ -63,10 +64,19 @@ class Listing(NamedTuple):
 
 
 class Index:
-    """Look-ups in one registry."""
+    """Look-ups in one registry.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: The compiled index.
+        file: Where it came from, for messages.
+
+    Raises:
+        RegistryError: In any look-up: the file is damaged.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, file: str) -> None:
         self._connection = connection
+        self._file = file
         self.id: str
         self.serial: int
         self.id, self.serial, skipped = connection.execute(
@@ -76,39 +86,54 @@ class Index:
 
     def names(self) -> list[str]:
         """The names of all variants, sorted."""
-        return [
-            row[0]
-            for row in self._connection.execute("SELECT DISTINCT name FROM versions ORDER BY name")
-        ]
+        return [row[0] for row in self._rows("SELECT DISTINCT name FROM versions ORDER BY name")]
 
     def listings(self, name: str | None = None) -> Iterator[Listing]:
         """Yield every version, or those of one variant."""
         columns = "name, major, minor, patch, pre, yanked, summary, components, params, metrics, requires, sha256"
-        query, values = f"SELECT {columns} FROM versions", ()  # noqa: S608 - constant text
+        query = f"SELECT {columns} FROM versions"  # noqa: S608 - constant text
+        values: tuple[str, ...] = ()
         if name is not None:
-            query, values = f"{query} WHERE name = ?", (name,)  # type: ignore[assignment]
-        for row in self._connection.execute(query, values):
+            query, values = f"{query} WHERE name = ?", (name,)
+        for row in self._rows(query, values):
             yield Listing(
                 row[0],
                 VersionNumber(*row[1:5]),
                 row[5],
                 row[6],
-                json.loads(row[7]),
+                self._json(row[7]),
                 row[8],
-                json.loads(row[9]),
-                json.loads(row[10]),
+                self._json(row[9]),
+                self._json(row[10]),
                 row[11],
             )
 
     def data(self, name: str, number: VersionNumber) -> dict[str, Any]:
         """The entry of one version, as it stands in the registry."""
         key = (name, number.major, number.minor, number.patch, number.pre)
-        row = self._connection.execute(
-            "SELECT data FROM versions WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)",
-            key,
-        ).fetchone()
-        entry: dict[str, Any] = json.loads(row[0])
+        query = "SELECT data FROM versions WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)"
+        row = next(self._rows(query, key), (None,))
+        entry: dict[str, Any] = self._json(row[0])
         return entry
+
+    def skipped_of(self, name: str) -> list[str]:
+        """The sentences about versions of one variant that were left out."""
+        return [sentence for sentence in self.skipped if sentence.startswith(f"{name}@")]
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+
+    def _json(self, text: Any) -> Any:
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> RegistryError:
+        return RegistryError(f"{self._file} is damaged ({error}). Delete it; it is made again.")
 
 
 def open_index(path: Path, cache: Path) -> Index:
@@ -121,36 +146,37 @@ def open_index(path: Path, cache: Path) -> Index:
     Raises:
         RegistryError: The registry cannot be read, or breaks a rule.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RegistryError(f"{path} cannot be read: {error.strerror or error}.") from None
+    content = read_capped(path)
     target = cache / f"{hashlib.sha256(content).hexdigest()}-{LAYOUT}.sqlite"
-    with suppress(sqlite3.Error, TypeError):  # absent or damaged: compiled afresh below
-        return Index(_connect(target))
+    with suppress(sqlite3.Error, TypeError, ValueError):  # absent or damaged: compiled below
+        return _open(target)
     head, rows, skipped = _read(content, str(path))
     temporary = cache / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(temporary) as connection:
+        with closing(sqlite3.connect(temporary)) as connection:
             _fill(connection, head, rows, skipped)
-        connection.close()
         os.replace(temporary, target)
-        return Index(_connect(target))
+        return _open(target)
     except (OSError, sqlite3.Error):
         head, rows, skipped = _read(content, str(path))
-        connection = sqlite3.connect(":memory:")
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
         _fill(connection, head, rows, skipped)
-        return Index(connection)
+        return Index(connection, str(path))
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        for leftover in (temporary, temporary.with_name(f"{temporary.name}-journal")):
+            with suppress(OSError):
+                leftover.unlink()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{path.absolute().as_posix()}?mode=ro&immutable=1", uri=True, check_same_thread=False
-    )
+def _open(file: Path) -> Index:
+    address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    try:
+        return Index(connection, str(file))
+    except Exception:
+        connection.close()
+        raise
 
 
 def _read(content: bytes, source: str) -> tuple[Any, Iterable[Row], list[str]]:

@@ -27,12 +27,23 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     Raises:
         RegistryError: It cannot be read, is too large, or breaks a rule.
     """
+    return parse_yaml(read_capped(path), str(path))
+
+
+def read_capped(path: Path) -> bytes:
+    """Return the bytes of a YAML file.
+
+    Raises:
+        RegistryError: It cannot be read, or is too large; then it is not read to its end.
+    """
     try:
         with open(path, "rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror or error}.") from None
-    return parse_yaml(content, str(path))
+    if len(content) > SIZE_LIMIT:
+        raise RegistryError(f"{path}: more than {SIZE_LIMIT} bytes; nothing of it is used.")
+    return content
 
 
 def parse_yaml(content: bytes, source: str) -> tuple[Any, Lines]:

@@ -34,7 +34,8 @@ def resolve(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version
         UnknownName: No registry knows the name or the version; the message lists what there is.
     """
     registry = _registry_of(ref, registries)
-    listing = choose(ref, list(registry.index.listings(ref.name)))
+    skipped = registry.index.skipped_of(ref.name)
+    listing = choose(ref, list(registry.index.listings(ref.name)), skipped=skipped)
     if listing.yanked is not None:
         warnings.warn(
             f"{listing.name}@{listing.number} was withdrawn by its publisher: {listing.yanked}",
@@ -42,12 +43,20 @@ def resolve(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version
             stacklevel=3,
         )
     version = registry.version(listing.name, listing.number)
-    _log.info("%s is %s@%s of registry %s", ref, listing.name, listing.number, registry.id)
+    digest = f"sha256:{listing.sha256}" if listing.sha256 else "no weights"
+    _log.info(
+        "%s is %s@%s (%s) of registry %s", ref, listing.name, listing.number, digest, registry.id
+    )
     return registry, version
 
 
-def choose(ref: Ref, listings: Iterable[Listing]) -> Listing:
+def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()) -> Listing:
     """Pick the version that a ref names among those of its variant.
+
+    Args:
+        ref: What was asked for.
+        listings: The versions.
+        skipped: What to say of further ones that cannot be read.
 
     Raises:
         UnknownName: None fits; the message lists those there are, and why they do not fit.
@@ -63,7 +72,7 @@ def choose(ref: Ref, listings: Iterable[Listing]) -> Listing:
         fitting = [one for one in known if ref.allows(one.number) and is_floating_target(one)]
     if fitting:
         return fitting[-1]
-    have = ", ".join(f"{one.number}{_why_not(one)}" for one in known)
+    have = ", ".join([*(f"{one.number}{_why_not(one)}" for one in known), *skipped])
     raise UnknownName(f"There is no {ref}. Versions of {ref.name}: {have}.")
 
 
@@ -93,7 +102,8 @@ def _registry_of(ref: Ref, registries: Sequence[Registry]) -> Registry:
             )
         registries = named
     for registry in registries:
-        if next(registry.index.listings(ref.name), None) is not None:
+        known = next(registry.index.listings(ref.name), None)
+        if known is not None or registry.index.skipped_of(ref.name):
             return registry
     names = [name for registry in registries for name in registry.index.names()]
     raise UnknownName(f"No variant is called {ref.name!r}. {near_misses(ref.name, names)}")

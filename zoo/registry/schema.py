@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,9 @@ from zoo.spec import Spec, Weights
 
 SCHEMA = 1
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +26,7 @@ class Head(Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: int
     id: str
-    serial: int
+    serial: Natural
     variants: dict[str, Any]
 
 
@@ -39,7 +42,7 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
 
     mean: float
     std: float | None = None
-    seeds: int = 1
+    seeds: Natural = 1
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +53,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     requires: dict[str, str] = {}
     weights: Weights | None = None
     interface: str | None = None
-    params: int | None = None
+    params: Natural | None = None
     metrics: dict[str, Metric] = {}
     recipe: dict[str, Any] = {}
     license: str = ""
@@ -81,8 +84,6 @@ def read_head(data: Any, source: str, lines: Lines) -> Head:
         )
     head: Head = _convert(data, Head, source, lines, ())
     _name(head.id, source, lines, ("id",), dashes=True)
-    if head.serial < 0:
-        raise _wrong(source, lines, ("serial",), f"{head.serial} is not at least 0")
     return head
 
 
@@ -110,7 +111,7 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
                 and data["schema"] > SCHEMA
             ):
                 skipped.append(
-                    f"{name}@{text} has schema {data['schema']}; upgrade attn-zoo to use it"
+                    f"{name}@{text!r:.40} has schema {data['schema']}; upgrade attn-zoo to use it"
                 )
                 continue
             try:
@@ -123,6 +124,9 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
                 spec = Spec.from_data(entry.spec, where=".".join((*here, "spec")))
             except InvalidSpec as error:
                 raise RegistryError(f"{source}:{_line(lines, (*here, 'spec'))}: {error}") from None
+            if isinstance(spec.backbone.pretrained, str):
+                what = "a registry cannot name a file of yours; say true or false"
+                raise _wrong(source, lines, (*here, "spec", "backbone", "pretrained"), what)
             yield Row(name, number, variant.summary, entry, spec, data)
 
 
@@ -135,9 +139,18 @@ def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -
                 (*at, "weights", "sha256"),
                 f"{entry.weights.sha256!r:.80} is not 64 hex digits",
             )
-        if entry.weights.size < 0:
+        if not 0 <= entry.weights.size < 2**63:
             raise _wrong(
-                source, lines, (*at, "weights", "size"), f"{entry.weights.size} is not at least 0"
+                source, lines, (*at, "weights", "size"), f"{entry.weights.size} is no size in bytes"
+            )
+    for distribution, specifier in entry.requires.items():
+        if not _is_requirement(distribution, specifier):
+            raise _wrong(
+                source,
+                lines,
+                (*at, "requires", distribution),
+                f"{distribution!r:.60}: {specifier!r:.60} is no distribution with versions, "
+                "e.g. attn-zoo: '>=0.1'",
             )
     unknown = set(entry.status) - {"yanked"}
     if unknown:
@@ -147,6 +160,16 @@ def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -
             (*at, "status"),
             f"unknown field {min(unknown)!r}; only 'yanked' is known",
         )
+
+
+def _is_requirement(distribution: str, specifier: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier:
+        return False
+    return _DISTRIBUTION.match(distribution) is not None
 
 
 def _convert(data: Any, struct: type[Any], source: str, lines: Lines, at: tuple[str, ...]) -> Any:
