@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from zoo.api import publish as publish
     from zoo.api import save as save
     from zoo.component import Component as Component
+    from zoo.composition.finetuning import freeze as freeze
+    from zoo.composition.finetuning import parameter_groups as parameter_groups
     from zoo.composition.introspection import AttentionMap as AttentionMap
     from zoo.composition.introspection import attention_maps as attention_maps
     from zoo.composition.model import Model as Model
@@ -56,6 +58,7 @@ _PUBLIC = {
         "save",
     ),
     "zoo.component": ("Component",),
+    "zoo.composition.finetuning": ("freeze", "parameter_groups"),
     "zoo.composition.introspection": ("AttentionMap", "attention_maps"),
     "zoo.composition.model": ("Model",),
     "zoo.composition.slots": ("Slot",),

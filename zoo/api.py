@@ -112,7 +112,8 @@ def compose(
     """Compose a model from components.
 
     Args:
-        backbone: A name, or a block `{"name": ..., <options>}`; or a whole `Spec`, alone.
+        backbone: A name, or a block `{"name": ..., <options>}`; or more in the short form,
+            `"timm/resnet50 + cbam@branch(stages=3:4) + gem"`; or a whole `Spec`, alone.
         attention: Blocks `{"name": ..., "slot": ..., <options>}`, one or several, in order.
         head: A name or a block; by default `avg`.
         num_classes: Number of classes; None or 0 gives the pooled features.
@@ -124,6 +125,7 @@ def compose(
         InvalidSpec: The parts do not fit together; the message says which and why.
         UnknownName: Nobody offers a component, or the backbone lacks a slot.
     """
+    from zoo.grammar import parse
     from zoo.spec import Spec
 
     if isinstance(backbone, Spec):
@@ -136,14 +138,14 @@ def compose(
         ):
             raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
-    output = {"num_classes": num_classes} if num_classes is not None else {}
-    data = {
-        "input": dict(input) if input is not None else _default_input(backbone, catalog),
-        "backbone": backbone,
-        "attention": [attention] if isinstance(attention, str | Mapping) else list(attention),
-        "head": head if head is not None else "avg",
-        "output": {**output, **({"labels": list(labels)} if labels is not None else {})},
-    }
+    data = _said_once(
+        parse(backbone) if isinstance(backbone, str) else {"backbone": backbone},
+        attention=[attention] if isinstance(attention, str | Mapping) else list(attention) or None,
+        head=head,
+        output=_output(num_classes, labels),
+        input=input,
+    )
+    data.setdefault("input", _default_input(data["backbone"], catalog))
     return _build(plan_for(Spec.from_data(data), catalog=catalog))
 
 
@@ -385,6 +387,22 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     return space not in {
         r.name for r in (registries if registries is not None else default_registries())
     }
+
+
+def _output(num_classes: int | None, labels: Sequence[str] | None) -> dict[str, Any] | None:
+    if num_classes is None and labels is None:
+        return None
+    output = {} if num_classes is None else {"num_classes": num_classes}
+    return output if labels is None else {**output, "labels": list(labels)}
+
+
+def _said_once(data: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """Add arguments to what the short form says; what both say is refused."""
+    given = {field: value for field, value in arguments.items() if value is not None}
+    for field in given:
+        if field in data:
+            raise InvalidSpec(f"The short form says the {field} already; leave the argument out.")
+    return {**data, **given}
 
 
 def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:

@@ -250,7 +250,8 @@ def _read_input(data: object, where: str) -> Input:
     kind = fields.get("kind", "image")
     if not isinstance(kind, str) or kind not in _INPUTS:
         raise InvalidSpec(f"{where}: kind {kind!r} is unknown. {near_misses(str(kind), _INPUTS)}")
-    return _convert(fields, _INPUTS[kind], where)
+    block: Input = _convert(fields, _INPUTS[kind], where)
+    return block
 
 
 def _read_block(data: object, struct: type[Any], where: str) -> Any:
@@ -352,4 +353,5 @@ def _without_defaults(block: Struct) -> Data:
             fields[field.name] = value
     data = msgspec.to_builtins(fields)
     data.update(getattr(block, "options", {}))
-    return _plain(data, "spec")
+    plain: Data = _plain(data, "spec")
+    return plain

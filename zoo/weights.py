@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -216,23 +216,20 @@ class _Pairs(list[tuple[str, Any]]):
 def _entry(name: str, value: Any, source: str) -> Entry:
     fields = value if isinstance(value, dict) else {}
     dtype, shape, offsets = (fields.get(field) for field in ("dtype", "shape", "data_offsets"))
-    if (
-        dtype not in _DTYPES
-        or not _naturals(shape)
-        or not _naturals(offsets)
-        or len(offsets) != 2
-        or set(fields) != {"dtype", "shape", "data_offsets"}
-    ):
+    whole = set(fields) == {"dtype", "shape", "data_offsets"} and dtype in _DTYPES
+    if not whole or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         raise WeightsError(f"{source}: tensor {name!r:.80} is described wrongly: {value!r:.120}.")
     entry = Entry(dtype, tuple(shape), *offsets)
-    if entry.end - entry.begin != math.prod(shape) * _DTYPES[dtype].itemsize:
+    size = math.prod(entry.shape) * _DTYPES[dtype].itemsize
+    if entry.end - entry.begin != size:
         raise WeightsError(
-            f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes for shape {shape} of {dtype}."
+            f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes; {dtype} of shape "
+            f"{shape} has {size}."
         )
     return entry
 
 
-def _naturals(value: Any) -> bool:
+def _naturals(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(
         type(item) is int and 0 <= item < 2**63 for item in value
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from zoo.errors import InvalidValue
 from zoo.refs import ExactRef
 from zoo.spec import INPUT_AXES, Output, Plan, Spec
+
+if TYPE_CHECKING:
+    from zoo.composition.features import Features
 
 
 class Model(nn.Module):
@@ -130,6 +133,66 @@ class Model(nn.Module):
             return features
         scores: Tensor = self.classifier(features)
         return scores
+
+    def forward_intermediates(
+        self, x: Tensor, indices: Sequence[int] | None = None, *, intermediates_only: bool = False
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Return the map of each stage beside the last feature map.
+
+        Args:
+            x: As for `forward`.
+            indices: Which stages, from 0, or from the end with negative numbers; None means all.
+            intermediates_only: Leave the last feature map out.
+
+        Raises:
+            InvalidValue: There is no such stage.
+        """
+        from zoo.composition.features import stage_indices
+
+        self._check_input(x, None)
+        maps: list[Tensor] = self.backbone.forward_stages(x)  # type: ignore[operator]  # contract of a backbone
+        chosen = [maps[i] for i in stage_indices(indices, len(maps))]
+        if intermediates_only:
+            return chosen
+        return (maps[-1] if self.last is None else self.last(maps[-1])), chosen
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """For each stage its channels (`num_chs`) and by what it divides the input's size (`reduction`)."""
+        from zoo.composition.features import measure_stages
+
+        return measure_stages(self)
+
+    def features_only(self, out_indices: Sequence[int] | None = None) -> Features:
+        """A module that gives a list of feature maps instead of class scores, as detectors take it.
+
+        Args:
+            out_indices: Which stages, from 0, or from the end with negative numbers; None means all.
+
+        Raises:
+            InvalidValue: There is no such stage.
+        """
+        from zoo.composition.features import Features
+
+        return Features(self, out_indices)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:  # noqa: FBT001, FBT002 - timm's signature
+        """Keep fewer activations in training, and compute them again in the backward pass.
+
+        Raises:
+            InvalidValue: The backbone cannot.
+        """
+        if not hasattr(self.backbone, "set_grad_checkpointing"):
+            raise InvalidValue(f"{self.plan.backbone.name} has no gradient checkpointing.")
+        self.backbone.set_grad_checkpointing(enable)  # type: ignore[operator]  # looked up just before
+
+    def train(self, mode: bool = True) -> Model:  # noqa: FBT001, FBT002 - torch's signature
+        """Set training mode; norms that `zoo.freeze` froze keep their statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if getattr(module, "keeps_statistics", False):
+                module.training = False
+        return self
 
     def get_classifier(self) -> nn.Module:
         """The last layer, from features to class scores."""

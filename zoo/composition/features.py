@@ -1,0 +1,82 @@
+"""Feature maps instead of class scores, for detectors and segmenters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.composition.model import Model
+from zoo.errors import InvalidValue
+from zoo.spec import AudioInput, TextInput
+
+
+class Features(nn.Module):
+    """The feature maps of a model's stages, as a list; see `Model.features_only`.
+
+    Attributes:
+        feature_info: Channels and reduction of each map, as `Model.feature_info` gives them.
+    """
+
+    def __init__(self, model: Model, out_indices: Sequence[int] | None) -> None:
+        super().__init__()
+        info = model.feature_info
+        self.out_indices = stage_indices(out_indices, len(info))
+        self.feature_info = [info[i] for i in self.out_indices]
+        self.backbone = model.backbone
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map an input to the maps of the chosen stages."""
+        maps: list[Tensor] = self.backbone.forward_stages(x)  # type: ignore[operator]  # contract of a backbone
+        return [maps[i] for i in self.out_indices]
+
+
+def stage_indices(indices: Sequence[int] | None, stages: int) -> list[int]:
+    """Resolve stage numbers that count from 0, or from the end with negative numbers.
+
+    Raises:
+        InvalidValue: There is no such stage.
+    """
+    wanted = range(stages) if indices is None else indices
+    for index in wanted:
+        if not -stages <= index < stages:
+            raise InvalidValue(
+                f"There is no stage {index}; the backbone has {stages}, counted from 0."
+            )
+    return [index % stages for index in wanted]
+
+
+def measure_stages(model: Model) -> list[dict[str, Any]]:
+    """Run an empty input through the backbone and read channels and reduction off its maps."""
+    x = _empty_input(model)
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            maps: list[Tensor] = model.backbone.forward_stages(x)  # type: ignore[operator]  # contract of a backbone
+    finally:
+        for module in training:
+            module.training = True
+    return [
+        {
+            "num_chs": one.shape[1],
+            "reduction": x.shape[-1] // one.shape[-1],
+            "module": f"stage {number}",
+        }
+        for number, one in enumerate(maps, 1)
+    ]
+
+
+def _empty_input(model: Model) -> Tensor:
+    """One sample of zeros that is large enough for every stage."""
+    block = model.spec.input
+    weight = next(model.parameters())
+    if isinstance(block, TextInput):
+        return torch.zeros(1, 64, dtype=torch.long, device=weight.device)
+    if isinstance(block, AudioInput):
+        size: tuple[int, ...] = (block.sample_rate,)
+    else:
+        size = getattr(block, "size", None) or (256,) * model.ndim
+    return torch.zeros(1, block.channels, *size, dtype=weight.dtype, device=weight.device)
