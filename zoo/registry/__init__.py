@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from zoo.errors import RegistryError
 from zoo.refs import ExactRef, VersionNumber
@@ -91,6 +90,8 @@ def _folder(base: str | Path) -> Path:
     text = str(base)
     if "://" not in text:
         return Path(text).expanduser()
+    from urllib.parse import unquote, urlsplit
+
     address = urlsplit(text)
     if address.scheme != "file" or address.netloc not in ("", "localhost"):
         raise RegistryError(f"{text}: a registry is a folder here, as a path or file:///folder.")
