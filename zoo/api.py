@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from zoo.spec import Plan, Spec, Version
 
 Block = str | Mapping[str, Any]
+_TITLE = re.compile(r"(backbone|attention|head)/[a-z0-9_]{1,64}(/\*)?\Z")
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}\Z")
 
 
 class VariantRow(NamedTuple):
@@ -92,10 +95,10 @@ def create(
             compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained
         )
     registry, version = _resolve(ref, registries)
-    plan = plan_for(version.spec, ref=version.ref, catalog=catalog)
-    model = _build(plan, initialize=not pretrained)
     if pretrained:
-        _load_blob(model, registry, version)
+        model = _load_blob(registry, version, catalog)
+    else:
+        model = _build(plan_for(version.spec, catalog=catalog))
     return _finished(model, num_classes, trained=pretrained)
 
 
@@ -189,15 +192,17 @@ def save(
         provenance: On which data, when, from which commit.
 
     Raises:
-        InvalidValue: The model was not composed by zoo, or the file cannot be written.
+        InvalidValue: The model was not composed by zoo or was changed by hand, so that it could not be
+            loaded again; or the file cannot be written.
     """
     from zoo.composition.model import Model
-    from zoo.weights import save_model
+    from zoo.weights import check_fits, save_model
 
     if not isinstance(model, Model):
         raise InvalidValue(
             f"zoo.save takes a model from zoo.create, zoo.compose or zoo.load; got {type(model).__name__}."
         )
+    check_fits(model, _build(_unfetched(model.plan), initialize=False))
     extra = {"metrics": metrics, "recipe": recipe, "provenance": provenance}
     return save_model(
         model, model.plan, Path(path), {name: dict(value) for name, value in extra.items() if value}
@@ -240,16 +245,21 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     """
     import torch
 
+    if type(top) is not int or top < 1:
+        raise InvalidValue(f"top is {top!r}; give a whole number of at least 1.")
     if model.num_classes == 0:
         raise InvalidValue("This model gives features, not classes. Compose it with num_classes.")
     weight = next(model.parameters())
-    batch = model.transform()(sample).unsqueeze(0).to(weight.device, weight.dtype)
-    training = model.training
+    batch = model.transform()(sample).unsqueeze(0).to(weight.device)
+    if batch.is_floating_point():  # token numbers stay numbers
+        batch = batch.to(weight.dtype)
+    training = [module for module in model.modules() if module.training]
     try:
         with torch.inference_mode():
             probabilities = model.eval()(batch)[0].float().softmax(0)
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
     values, classes = probabilities.topk(min(top, model.num_classes))
     labels = model.labels or [f"class {number}" for number in range(model.num_classes)]
     return [
@@ -426,16 +436,27 @@ def _build(plan: Plan, *, initialize: bool = True) -> Model:
     return build(plan, initialize=initialize)
 
 
-def _load_blob(model: Model, registry: Registry, version: Version) -> None:
+def _load_blob(registry: Registry, version: Version, offers: Catalog | None) -> Model:
     from zoo.store import read_blob
-    from zoo.weights import load_into, parse
+    from zoo.weights import load_into, parse, without_pretrained
 
     if version.weights is None:
         raise WeightsError(
             f"{version.ref} has no weights. Create it without pretrained=True and train it."
         )
     content = read_blob(registry.root, version.weights.sha256, version.weights.size)
+    plan = plan_for(without_pretrained(version.spec), ref=version.ref, catalog=offers)
+    model = _build(plan, initialize=False)
     load_into(model, parse(content, str(version.ref)))
+    return model
+
+
+def _unfetched(plan: Plan) -> Plan:
+    from msgspec.structs import replace
+
+    from zoo.weights import without_pretrained
+
+    return replace(plan, spec=without_pretrained(plan.spec))
 
 
 def _finished(model: Model, num_classes: int | None, *, trained: bool) -> Model:
@@ -448,17 +469,24 @@ def _missing_plugin(
     metadata: Mapping[str, Any], path: str, error: UnknownName, offers: Catalog | None
 ) -> str:
     """Say which distribution brings what a file needs."""
-    known = (offers or default_catalog()).components()
-    have = {component.title for component in known}
-    spaces = {
-        component.title.removesuffix("*") for component in known if component.name.endswith("/*")
+    catalog = offers or default_catalog()
+    have = {component.title for component in catalog.components()}
+    left_out = {
+        plugin.entry.distribution: plugin for plugin in catalog.plugins if plugin.state != "loaded"
     }
     needs = metadata.get("components")
     for title, origin in (needs if isinstance(needs, dict) else {}).items():
-        if title in have or title in {f"{space}*" for space in spaces}:
+        # What a file says is shown only where it has the form of what it should be.
+        if title in have or not _TITLE.match(title):
             continue
-        if isinstance(origin, list) and len(origin) == 2 and origin[0]:
-            return f"{path} needs {title}, which came with {origin[0]} {origin[1]}. Install it: pip install {origin[0]}"
+        words = origin if isinstance(origin, list) and len(origin) == 2 else [None, None]
+        if all(isinstance(word, str) and _RELEASE.match(word) for word in words):
+            distribution, release = words
+            came = f"{path} needs {title}, which came with {distribution} {release}."
+            if distribution in left_out:
+                plugin = left_out[distribution]
+                return f"{came} It is installed, but {plugin.state}{f' ({plugin.problem})' * bool(plugin.problem)}."
+            return f"{came} Install it: pip install {distribution}"
         return (
             f"{path} needs {title}, which was registered in the process that saved it and belongs to no "
             "distribution. Register it here, too (zoo.register), before loading."

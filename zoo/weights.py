@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import WeightsError
+from zoo.errors import InvalidSpec, InvalidValue, WeightsError
 from zoo.files import write_atomically
 from zoo.spec import Plan, Spec
 
@@ -24,6 +24,7 @@ FORMAT = 1
 METADATA_KEY = "zoo"
 HEADER_LIMIT = 16 * 2**20
 TENSOR_LIMIT = 100_000
+AXES_LIMIT = 64
 
 _DTYPES = {
     "BOOL": torch.bool,
@@ -66,8 +67,20 @@ class WeightsFile(NamedTuple):
 
     @property
     def spec(self) -> Spec:
-        """The spec that the file carries."""
-        return Spec.from_data(self.metadata["spec"], where=f"{self.source}: spec")
+        """The spec that the file carries.
+
+        The file holds all weights. Whatever it says, building from it fetches and opens no others.
+
+        Raises:
+            WeightsError: It is none.
+        """
+        try:
+            spec = Spec.from_data(self.metadata["spec"], where="spec")
+        except InvalidSpec as error:
+            raise WeightsError(
+                f"{self.source} carries a spec that cannot be read: {error}"
+            ) from error
+        return without_pretrained(spec)
 
 
 def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = None) -> bytes:
@@ -79,23 +92,36 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
         model: The model; its parameters and buffers are saved.
         plan: What it was composed from.
         extra: Further plain data to keep with it, e.g. `metrics` and `recipe`.
+
+    Raises:
+        InvalidValue: `extra` is not plain data, or a tensor's dtype has no place in a file.
     """
     from safetensors.torch import save
 
     components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
     metadata = {
         "format": FORMAT,
-        "spec": _without_pretrained(plan.spec).to_data(),
+        "spec": without_pretrained(plan.spec).to_data(),
         "components": {
             component.title: [component.distribution, component.version] for component in components
         },
         **(extra or {}),
     }
-    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        names = ", ".join(extra or {})
+        raise InvalidValue(
+            f"{names}: only plain data with finite numbers can be kept in a file: {error}."
+        ) from error
     state = model.state_dict()
     seen: dict[int, str] = {}
     tensors = {}
     for name, tensor in state.items():
+        if tensor.dtype not in _DTYPE_NAMES:
+            raise InvalidValue(
+                f"The tensor {name!r} is of {tensor.dtype}; a file holds {', '.join(_DTYPES)}."
+            )
         # A tensor that stands under two names is written twice: each name must load by itself.
         shared = seen.setdefault(tensor.untyped_storage().data_ptr(), name) != name
         tensors[name] = tensor.detach().cpu().contiguous()
@@ -123,6 +149,8 @@ def parse(content: bytes | bytearray, source: str) -> WeightsFile:
     text = None
     for name, value in header:
         if name == "__metadata__":
+            if text is not None:
+                raise WeightsError(f"{source}: its metadata stands there twice.")
             text = value.get(METADATA_KEY) if isinstance(value, dict) else None
         elif name in entries:
             raise WeightsError(f"{source}: the tensor {name!r:.80} stands there twice.")
@@ -138,17 +166,44 @@ def load_into(model: nn.Module, file: WeightsFile) -> None:
     Raises:
         WeightsError: Names, shapes or dtypes are not exactly those of the model.
     """
-    state = model.state_dict()
-    expected = {
-        name: (_DTYPE_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for name, t in state.items()
-    }
+    expected = _described(model)
     found = {name: (entry.dtype, entry.shape) for name, entry in file.entries.items()}
     if expected != found:
         raise WeightsError(
             f"{file.source} holds another model than its spec says: {_difference(expected, found)}"
         )
-    tensors = {name: _tensor(entry, file.data) for name, entry in file.entries.items()}
+    loaded: dict[int, Tensor] = {}
+    tensors = {}
+    for name, there in model.state_dict(keep_vars=True).items():
+        # A parameter that the model has under two names stays one parameter.
+        if id(there) not in loaded:
+            tensor = _tensor(file.entries[name], file.data)
+            trained = isinstance(there, nn.Parameter)
+            loaded[id(there)] = nn.Parameter(tensor, there.requires_grad) if trained else tensor
+        tensors[name] = loaded[id(there)]
     model.load_state_dict(tensors, assign=True)
+
+
+def check_fits(model: nn.Module, fresh: nn.Module) -> None:
+    """Check that a model's tensors are those of one that was built afresh from its plan.
+
+    Raises:
+        InvalidValue: They are not: its file could not be loaded again.
+    """
+    expected, found = _described(fresh), _described(model)
+    if expected != found:
+        raise InvalidValue(
+            "The model was changed since it was composed, so that its file could not be loaded again: "
+            f"{_difference(expected, found)} Give weights their dtype back (model.float()), and set classes "
+            "with reset_classifier."
+        )
+
+
+def _described(model: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {
+        name: (_DTYPE_NAMES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def interface(model: nn.Module) -> str:
@@ -170,8 +225,8 @@ def not_finite(model: nn.Module) -> str | None:
     return None
 
 
-def _without_pretrained(spec: Spec) -> Spec:
-    # The file holds all weights: building from its spec must not fetch others first.
+def without_pretrained(spec: Spec) -> Spec:
+    """The spec of a model whose weights all come from a file of ours: none are fetched for its backbone."""
     from msgspec.structs import replace
 
     return replace(spec, backbone=replace(spec.backbone, pretrained=False))
@@ -230,8 +285,10 @@ def _entry(name: str, value: Any, source: str) -> Entry:
 
 
 def _naturals(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(
-        type(item) is int and 0 <= item < 2**63 for item in value
+    return (
+        type(value) is list
+        and len(value) <= AXES_LIMIT
+        and all(type(item) is int and 0 <= item < 2**63 for item in value)
     )
 
 
@@ -276,11 +333,10 @@ def _tensor(entry: Entry, data: memoryview) -> Tensor:
     if entry.begin == entry.end:
         return torch.empty(entry.shape, dtype=dtype)
     count = math.prod(entry.shape)
-    if entry.begin % dtype.itemsize:  # allowed in the format, not in memory
-        return torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype).view(
-            entry.shape
-        )
-    return torch.frombuffer(data, dtype=dtype, count=count, offset=entry.begin).view(entry.shape)
+    tensor = torch.frombuffer(data, dtype=dtype, count=count, offset=entry.begin)
+    if tensor.data_ptr() % dtype.itemsize:  # allowed in the format, not in memory
+        tensor = torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype)
+    return tensor.view(entry.shape)
 
 
 def _difference(expected: Mapping[str, object], found: Mapping[str, object]) -> str:

@@ -29,9 +29,13 @@ class Crop:
         border: `reflect` mirrors the image, `black` is 0.
     """
 
-    def __init__(self, *, padding: int = 4, border: Literal["reflect", "black"] = "reflect") -> None:
+    def __init__(
+        self, *, padding: int = 4, border: Literal["reflect", "black"] = "reflect"
+    ) -> None:
         if padding < 1 or border not in ("reflect", "black"):
-            raise InvalidValue(f"crop: padding {padding!r} with border {border!r}; give 1 or more, reflect or black.")
+            raise InvalidValue(
+                f"crop: padding {padding!r} with border {border!r}; give 1 or more, reflect or black."
+            )
         self.padding, self.border = padding, border
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
@@ -39,12 +43,19 @@ class Crop:
         count, channels, height, width = images.shape
         limit = 2 * self.padding + 1
         shifts = torch.randint(limit, (2, count, 1), generator=generator) - self.padding
-        rows, columns = torch.arange(height) + shifts[0], torch.arange(width) + shifts[1]  # (N, H), (N, W)
+        rows, columns = (
+            torch.arange(height) + shifts[0],
+            torch.arange(width) + shifts[1],
+        )  # (N, H), (N, W)
         inside = (_within(rows, height), _within(columns, width))
         rows, columns = _mirrored(rows, height), _mirrored(columns, width)
         # One flat index for each pixel, the same for all channels.
-        pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)  # (N, H W)
-        moved = images.flatten(2).gather(2, pixels[:, None].expand(-1, channels, -1)).view_as(images)
+        pixels = (
+            (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
+        )  # (N, H W)
+        moved = (
+            images.flatten(2).gather(2, pixels[:, None].expand(-1, channels, -1)).view_as(images)
+        )
         if self.border == "black":
             shown = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images.device)
             moved = moved * shown
@@ -75,7 +86,9 @@ class Cutout:
 
     def __init__(self, *, size: int = 8, value: int = 120) -> None:
         if size < 1 or not 0 <= value <= 255:
-            raise InvalidValue(f"cutout: size {size!r}, value {value!r}; give 1 or more, and 0 to 255.")
+            raise InvalidValue(
+                f"cutout: size {size!r}, value {value!r}; give 1 or more, and 0 to 255."
+            )
         self.size, self.value = size, value
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
@@ -140,12 +153,16 @@ def make_augmentation(step: Mapping[str, Any], *, where: str = "augment") -> Aug
     options = dict(step)
     name = options.pop("name", None)
     if name not in AUGMENTATIONS:
-        raise InvalidValue(f"{where}: no augmentation is called {name!r}. {near_misses(str(name), AUGMENTATIONS)}")
+        raise InvalidValue(
+            f"{where}: no augmentation is called {name!r}. {near_misses(str(name), AUGMENTATIONS)}"
+        )
     cls = AUGMENTATIONS[name]
     known = list(inspect.signature(cls).parameters)
     for option in options:
         if option not in known:
-            raise InvalidValue(f"{where}: {name} has no option {option!r}. {near_misses(option, known)}")
+            raise InvalidValue(
+                f"{where}: {name} has no option {option!r}. {near_misses(option, known)}"
+            )
     try:
         return cls(**options)
     except InvalidValue as error:

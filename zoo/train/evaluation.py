@@ -40,9 +40,13 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: in
     """
     spec: Any = model.spec
     if not len(images) or len(images) != len(labels) or batch_size < 1:
-        raise InvalidValue(f"Got {len(images)} images, {len(labels)} labels, batches of {batch_size}.")
+        raise InvalidValue(
+            f"Got {len(images)} images, {len(labels)} labels, batches of {batch_size}."
+        )
     if int(labels.max()) >= spec.output.width:
-        raise InvalidValue(f"A label is {int(labels.max())}; the model has {spec.output.width} classes.")
+        raise InvalidValue(
+            f"A label is {int(labels.max())}; the model has {spec.output.width} classes."
+        )
     normalize = Normalization(spec.input)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     was_training = model.training
@@ -50,7 +54,9 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: in
     right, loss = 0, 0.0
     try:
         with torch.inference_mode():
-            for part, classes in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            for part, classes in zip(
+                images.split(batch_size), labels.split(batch_size), strict=True
+            ):
                 scores = model(normalize(part.to(device))).float()
                 classes = classes.to(device)  # noqa: PLW2901 - the same labels, where the scores are
                 right += int((scores.argmax(1) == classes).sum())

@@ -21,7 +21,9 @@ class Normalization:
 
     def __init__(self, source: Input) -> None:
         if not isinstance(source, ImageInput):
-            raise InvalidValue(f"The model takes inputs of kind {source.kind!r}; the data are images.")
+            raise InvalidValue(
+                f"The model takes inputs of kind {source.kind!r}; the data are images."
+            )
         mean, std = source.mean or (0.0,) * source.channels, source.std or (1.0,) * source.channels
         self.source = source
         self._factor = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
@@ -37,7 +39,9 @@ class Normalization:
         """Refuse images of another number of channels or another size than the model is for."""
         channels, size = images.shape[1], tuple(images.shape[2:])
         if channels != self.source.channels or self.source.size not in (None, size):
-            asked = "any size" if self.source.size is None else "{}x{} pixels".format(*self.source.size)
+            asked = (
+                "any size" if self.source.size is None else "{}x{} pixels".format(*self.source.size)
+            )
             raise InvalidValue(
                 f"The model takes images of {self.source.channels} channels and {asked};"
                 f" the data has {channels} channels and {size[0]}x{size[1]} pixels."

@@ -66,7 +66,9 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"{where}: unknown field {name!r}. {near_misses(name, cls.__struct_fields__)}"
                 )
         if isinstance(fields.get("augment"), list | tuple):
-            fields["augment"] = [{"name": step} if isinstance(step, str) else step for step in fields["augment"]]
+            fields["augment"] = [
+                {"name": step} if isinstance(step, str) else step for step in fields["augment"]
+            ]
         if fields.get("precision") == 32 and not isinstance(fields["precision"], bool):
             fields["precision"] = "32"  # YAML reads a bare 32 as a number
         try:

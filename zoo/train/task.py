@@ -24,7 +24,9 @@ from zoo.train.recipe import Recipe
 try:
     from lightning.pytorch import LightningModule
 except ImportError as error:
-    raise MissingExtra("Training needs Lightning. Install it: pip install 'attn-zoo[train]'") from error
+    raise MissingExtra(
+        "Training needs Lightning. Install it: pip install 'attn-zoo[train]'"
+    ) from error
 
 
 class Task(LightningModule):  # type: ignore[misc]  # Lightning is not seen by mypy
@@ -75,7 +77,9 @@ class Task(LightningModule):  # type: ignore[misc]  # Lightning is not seen by m
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule, stepped after every batch."""
         optimizer = make_optimizer(self.model, self.recipe)
-        schedule = make_schedule(optimizer, self.recipe, int(self.trainer.estimated_stepping_batches))
+        schedule = make_schedule(
+            optimizer, self.recipe, int(self.trainer.estimated_stepping_batches)
+        )
         if schedule is None:
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -118,7 +122,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
-        return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+        return SGD(
+            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+        )
     return (Adam if recipe.optimizer == "adam" else AdamW)(groups, lr=recipe.learning_rate)
 
 
@@ -127,5 +133,7 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRSchedul
     if recipe.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=steps)
     if recipe.schedule == "onecycle":
-        return OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=steps, cycle_momentum=False)
+        return OneCycleLR(
+            optimizer, max_lr=recipe.learning_rate, total_steps=steps, cycle_momentum=False
+        )
     return None

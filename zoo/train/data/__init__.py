@@ -32,6 +32,8 @@ def open_data(name: str, root: str | Path) -> ImageData:
         raise UnknownName(f"No data set is called {name!r}. {near_misses(name, LOADERS)}")
     folder = Path(root)
     if not folder.is_dir():
-        raise InvalidValue(f"{name}: {str(folder)!r} is no folder; give the one that its files are in.")
+        raise InvalidValue(
+            f"{name}: {str(folder)!r} is no folder; give the one that its files are in."
+        )
     data: ImageData = importlib.import_module(LOADERS[name]).load(folder)
     return data

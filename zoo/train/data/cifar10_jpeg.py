@@ -54,7 +54,9 @@ def _read(path: Path) -> tuple[ImageSplit, torch.Tensor]:
                 file = archive.extractfile(member) if match and member.isfile() else None
                 if match and file:
                     label = _class(match[1], path)
-                    found.append((label, int(match[2]), _decode(file.read(), f"{path}: {member.name}")))
+                    found.append(
+                        (label, int(match[2]), _decode(file.read(), f"{path}: {member.name}"))
+                    )
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InvalidValue(f"{path} cannot be read as a tar.gz: {error}.") from None
     if not found:
@@ -78,5 +80,7 @@ def _decode(content: bytes, where: str) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise InvalidValue(f"{where} is no JPEG image that can be read: {error}.") from None
     if pixels.shape != (SIDE, SIDE, 3):
-        raise InvalidValue(f"{where} has {pixels.shape[1]}x{pixels.shape[0]} pixels, expected {SIDE}x{SIDE}.")
+        raise InvalidValue(
+            f"{where} has {pixels.shape[1]}x{pixels.shape[0]} pixels, expected {SIDE}x{SIDE}."
+        )
     return pixels

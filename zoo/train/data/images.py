@@ -72,7 +72,9 @@ def make_data(
         if not len(part):
             raise InvalidValue(f"{name}: the {split} split is empty.")
         if not 0 <= int(part.labels.min()) <= int(part.labels.max()) < len(labels):
-            raise InvalidValue(f"{name}: labels of {split} are not all from 0 to {len(labels) - 1}.")
+            raise InvalidValue(
+                f"{name}: labels of {split} are not all from 0 to {len(labels) - 1}."
+            )
     mean, std = measure(train.images)
     return ImageData(name, tuple(labels), train, validation, test, mean, std)
 

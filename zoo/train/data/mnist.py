@@ -28,7 +28,9 @@ def load(root: Path) -> ImageData:
         InvalidValue: A file is missing, broken, or does not fit the others.
     """
     train, test = _read_pair(root, "train"), _read_pair(root, "t10k")
-    split = max(len(train) - VALIDATION, len(train) * 11 // 12)  # as 55 to 5, where a file is smaller
+    split = max(
+        len(train) - VALIDATION, len(train) * 11 // 12
+    )  # as 55 to 5, where a file is smaller
     return make_data(
         "mnist",
         tuple("0123456789"),
@@ -55,7 +57,9 @@ def read_idx(path: Path, ndim: int) -> Tensor:
     shape = np.frombuffer(content, ">u4", ndim, 4).astype(np.int64)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     if values.size != shape.prod():
-        raise InvalidValue(f"{path} is cut off: {values.size} values, its header says {shape.prod()}.")
+        raise InvalidValue(
+            f"{path} is cut off: {values.size} values, its header says {shape.prod()}."
+        )
     return torch.from_numpy(values.reshape(shape).copy())
 
 
