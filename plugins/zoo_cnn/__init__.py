@@ -21,4 +21,10 @@ def zoo_backbones() -> list[Component]:
             summary="Stages of convolutions, each ending in 2x2 max pooling, 1-D or 2-D.",
             paper="Simonyan, Zisserman, ICLR 2015, arXiv 1409.1556",
         ),
+        Component(
+            name="resnet_cifar",
+            target="zoo_cnn.resnet_cifar:ResNetCIFAR",
+            summary="The paper's residual networks for small images, ResNet-20 to ResNet-110, 1-D or 2-D.",
+            paper="He et al., CVPR 2016, arXiv 1512.03385",
+        ),
     ]
