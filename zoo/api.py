@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +41,7 @@ class VariantRow(NamedTuple):
         ref: The exact version that its plain name comes to, as text.
         summary: One line for people.
         components: `kind/name` of each component, in the order of the road.
+        input: What it takes: `image`, `sequence`, `audio` or `text`.
         params: Number of parameters; None if the registry does not say.
         metrics: Its figures, by `dataset/split/measure`: mean, std and seeds.
         pretrained: Whether there are weights.
@@ -51,6 +51,7 @@ class VariantRow(NamedTuple):
     ref: str
     summary: str
     components: tuple[str, ...]
+    input: str
     params: int | None
     metrics: dict[str, dict[str, Any]]
     pretrained: bool
@@ -270,9 +271,13 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
 def list_variants(
     pattern: str = "*",
     *,
+    backbone: str | None = None,
     attention: str | None = None,
     family: str | None = None,
+    head: str | None = None,
+    ndim: int | None = None,
     max_params: int | None = None,
+    metric: str | None = None,
     sort: str = "ref",
     registries: Sequence[Registry] | None = None,
     catalog: Catalog | None = None,
@@ -281,32 +286,41 @@ def list_variants(
 
     Args:
         pattern: Names to list, with `*` and `?`.
+        backbone: Only variants with this backbone, with `*` and `?`.
         attention: Only variants with this attention.
         family: Only variants with an attention of this family.
+        head: Only variants with this pooling head.
+        ndim: Only variants for inputs of so many axes: 1 (sound, text, sequences) or 2 (images).
         max_params: Only variants with at most so many parameters.
-        sort: `ref`, `params`, or the name of a metric (best first).
+        metric: Only variants of which this holds, e.g. `"cifar10-jpeg/test/top1>0.9"`; with `>`, `>=`,
+            `<` or `<=`, or the name alone for those that have the figure.
+        sort: `ref`, `params`, or the name of a metric (highest first).
         registries: Where to look; by default the built-in one and those that plug-ins bring.
         catalog: What knows the families; by default that of this process.
 
     Raises:
-        UnknownName: No variant can be sorted by `sort`.
+        InvalidValue: The condition on a metric is not of that form.
+        UnknownName: There is no such family, or nothing to sort by.
     """
-    rows: list[VariantRow] = []
+    from zoo.registry.queries import Condition, Query
+    from zoo.registry.resolving import newest
+
+    members = _family(family, catalog or default_catalog()) if family is not None else None
+    query = Query(
+        pattern=pattern,
+        backbone=backbone,
+        attention=attention,
+        members=members,
+        head=head,
+        ndim=ndim,
+        max_params=max_params,
+        condition=Condition.parse(metric) if metric is not None else None,
+    )
+    rows: dict[str, VariantRow] = {}
     for registry in registries if registries is not None else default_registries():
-        rows += [
-            _row(registry, listing)
-            for listing in _newest(registry)
-            if fnmatchcase(listing.name, pattern)
-            and not any(row.ref.startswith(f"{listing.name}@") for row in rows)
-        ]
-    if attention is not None:
-        rows = [row for row in rows if f"attention/{attention}" in row.components]
-    if family is not None:
-        members = _family(family, catalog or default_catalog())
-        rows = [row for row in rows if members & set(row.components)]
-    if max_params is not None:
-        rows = [row for row in rows if row.params is not None and row.params <= max_params]
-    return _sorted(rows, sort)
+        for listing in newest(registry.index.listings()):
+            rows.setdefault(listing.name, _row(registry, listing))
+    return _sorted([row for name, row in rows.items() if query.takes(name, row)], sort)
 
 
 def list_components(kind: str | None = None, *, catalog: Catalog | None = None) -> list[Component]:
@@ -494,22 +508,12 @@ def _missing_plugin(
     return f"{path}: {error}"
 
 
-def _newest(registry: Registry) -> list[Listing]:
-    from zoo.registry.resolving import is_floating_target
-
-    newest: dict[str, Listing] = {}
-    for listing in registry.index.listings():
-        there = newest.get(listing.name)
-        if is_floating_target(listing) and (there is None or there.number < listing.number):
-            newest[listing.name] = listing
-    return list(newest.values())
-
-
 def _row(registry: Registry, listing: Listing) -> VariantRow:
     return VariantRow(
         ref=f"{listing.name}@{listing.number}",
         summary=listing.summary,
         components=tuple(listing.components),
+        input=listing.input,
         params=listing.params,
         metrics=listing.metrics,
         pretrained=listing.sha256 is not None,

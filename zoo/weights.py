@@ -271,11 +271,11 @@ class _Pairs(list[tuple[str, Any]]):
 def _entry(name: str, value: Any, source: str) -> Entry:
     fields = value if isinstance(value, dict) else {}
     dtype, shape, offsets = (fields.get(field) for field in ("dtype", "shape", "data_offsets"))
-    whole = set(fields) == {"dtype", "shape", "data_offsets"} and dtype in _DTYPES
-    if not whole or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
+    known = isinstance(dtype, str) and dtype in _DTYPES and len(fields) == 3
+    if not known or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         raise WeightsError(f"{source}: tensor {name!r:.80} is described wrongly: {value!r:.120}.")
-    entry = Entry(dtype, tuple(shape), *offsets)
-    size = math.prod(entry.shape) * _DTYPES[dtype].itemsize
+    entry = Entry(str(dtype), tuple(shape), *offsets)
+    size = math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize
     if entry.end - entry.begin != size:
         raise WeightsError(
             f"{source}: tensor {name!r:.80} has {entry.end - entry.begin} bytes; {dtype} of shape "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -30,7 +29,7 @@ _TABLES = """
 CREATE TABLE head (id TEXT, serial INTEGER, skipped TEXT);
 CREATE TABLE versions (
     name TEXT, major INTEGER, minor INTEGER, patch INTEGER, pre TEXT, yanked TEXT, summary TEXT,
-    components TEXT, params INTEGER, metrics TEXT, requires TEXT, sha256 TEXT, data TEXT
+    components TEXT, input TEXT, params INTEGER, metrics TEXT, requires TEXT, sha256 TEXT, data TEXT
 );
 CREATE INDEX by_name ON versions (name);
 CREATE INDEX by_digest ON versions (sha256);
@@ -46,6 +45,7 @@ class Listing(NamedTuple):
         yanked: Why it was withdrawn; None if it was not.
         summary: One line for people.
         components: `kind/name` of each component, in the order of the road.
+        input: Kind of its input.
         params: Number of parameters, if known.
         metrics: Its figures, by `dataset/split/measure`.
         requires: Distributions that it needs, with the versions that will do.
@@ -57,6 +57,7 @@ class Listing(NamedTuple):
     yanked: str | None
     summary: str
     components: list[str]
+    input: str
     params: int | None
     metrics: dict[str, dict[str, Any]]
     requires: dict[str, str]
@@ -90,7 +91,7 @@ class Index:
 
     def listings(self, name: str | None = None) -> Iterator[Listing]:
         """Yield every version, or those of one variant."""
-        columns = "name, major, minor, patch, pre, yanked, summary, components, params, metrics, requires, sha256"
+        columns = "name, major, minor, patch, pre, yanked, summary, components, input, params, metrics, requires, sha256"
         query = f"SELECT {columns} FROM versions"  # noqa: S608 - constant text
         values: tuple[str, ...] = ()
         if name is not None:
@@ -98,14 +99,15 @@ class Index:
         for row in self._rows(query, values):
             yield Listing(
                 row[0],
-                VersionNumber(*row[1:5]),
+                VersionNumber(row[1], row[2], row[3], row[4]),
                 row[5],
                 row[6],
                 self._json(row[7]),
                 row[8],
-                self._json(row[9]),
+                row[9],
                 self._json(row[10]),
-                row[11],
+                self._json(row[11]),
+                row[12],
             )
 
     def data(self, name: str, number: VersionNumber) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def open_index(path: Path, cache: Path) -> Index:
     with suppress(sqlite3.Error, TypeError, ValueError):  # absent or damaged: compiled below
         return _open(target)
     head, rows, skipped = _read(content, str(path))
-    temporary = cache / f".{target.name}.{secrets.token_hex(8)}.tmp"
+    temporary = cache / f".{target.name}.{os.urandom(8).hex()}.tmp"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(temporary)) as connection:
@@ -194,7 +196,7 @@ def _fill(
 ) -> None:
     connection.executescript(_TABLES)
     connection.executemany(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_record(row) for row in rows),
     )
     connection.execute(
@@ -214,6 +216,7 @@ def _record(row: Row) -> tuple[Any, ...]:
         entry.status.get("yanked"),
         row.summary,
         json.dumps([f"{kind}/{name}" for kind, name in row.spec.components]),
+        row.spec.input.kind,
         entry.params,
         json.dumps(row.data.get("metrics", {})),
         json.dumps(entry.requires),

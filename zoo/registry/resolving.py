@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from zoo.registry.index import Listing
     from zoo.spec import Version
 
-_log = logging.getLogger("zoo")
 _AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)\Z")
 
 
@@ -44,7 +42,9 @@ def resolve(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version
         )
     version = registry.version(listing.name, listing.number)
     digest = f"sha256:{listing.sha256}" if listing.sha256 else "no weights"
-    _log.info(
+    import logging  # not at the top: `zoo list` comes by here, and has nothing to log
+
+    logging.getLogger("zoo").info(
         "%s is %s@%s (%s) of registry %s", ref, listing.name, listing.number, digest, registry.id
     )
     return registry, version
@@ -74,6 +74,16 @@ def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()
         return fitting[-1]
     have = ", ".join([*(f"{one.number}{_why_not(one)}" for one in known), *skipped])
     raise UnknownName(f"There is no {ref}. Versions of {ref.name}: {have}.")
+
+
+def newest(listings: Iterable[Listing]) -> list[Listing]:
+    """For each variant the version that its plain name comes to; those that have none are left out."""
+    found: dict[str, Listing] = {}
+    for listing in listings:
+        there = found.get(listing.name)
+        if is_floating_target(listing) and (there is None or there.number < listing.number):
+            found[listing.name] = listing
+    return list(found.values())
 
 
 def is_floating_target(listing: Listing) -> bool:
