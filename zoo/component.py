@@ -93,9 +93,14 @@ class Component:
             return self.target
         module, _, name = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), name)
-        except Exception as error:
+            found = getattr(importlib.import_module(module), name)
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.title} of {self.origin} cannot be loaded from {self.target!r}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+        if not isinstance(found, type):
+            raise PluginError(
+                f"{self.title} of {self.origin}: {self.target!r} is no class but {type(found).__name__}."
+            )
+        return found

@@ -74,7 +74,18 @@ def construct(
         PluginError: The component is no `nn.Module`.
     """
     cls = component.load()
+    if not issubclass(cls, nn.Module):
+        raise PluginError(
+            f"{component.title} of {component.origin} is no nn.Module: {cls.__name__}."
+        )
     parameters = inspect.signature(cls).parameters.values()
+    taken = {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    missing = [name for name in own if name not in taken]
+    if missing and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise PluginError(
+            f"{component.title} of {component.origin} does not take the keyword {missing[0]!r}, "
+            f"which every {component.kind} is given."
+        )
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own]
     for name in options:
         if name not in known:
@@ -84,16 +95,13 @@ def construct(
     try:
         module = cls(*args, **own, **options)
     except ZooError as error:
-        raise type(error)(f"{where}: {error}") from error
+        error.args = (f"{where}: {error}",)
+        raise
     except Exception as error:
         raise InvalidSpec(
             f"{where}: {component.title} cannot be built with {options or 'its default options'}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if not isinstance(module, nn.Module):
-        raise PluginError(
-            f"{component.title} of {component.origin} is no nn.Module but {type(module).__name__}."
-        )
     return module
 
 

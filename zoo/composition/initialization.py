@@ -16,6 +16,8 @@ _DRAWS = {
     torch.Tensor.bernoulli_,
     torch.Tensor.exponential_,
 }
+# Fills of nn.init that reach this mode as a whole: there is no need to compute their bounds.
+_RANDOM_FILLS = {"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"}
 
 
 class NoRandomInit(TorchFunctionMode):
@@ -33,6 +35,6 @@ class NoRandomInit(TorchFunctionMode):
     ) -> Any:
         if func in _DRAWS:
             return args[0]
-        if getattr(func, "__module__", None) == "torch.nn.init" and func.__name__.endswith("_"):
+        if getattr(func, "__module__", None) == "torch.nn.init" and func.__name__ in _RANDOM_FILLS:
             return (kwargs or {}).get("tensor", args[0] if args else None)
         return func(*args, **(kwargs or {}))

@@ -110,6 +110,8 @@ def select(placement: Placement, slots: Sequence[Slot], *, backbone: str, where:
         raise UnknownName(
             f"{where}: {backbone} has no slot {placement.slot!r}. It has: {', '.join(kinds)}."
         )
+    if placement.slot == "stage" and placement.blocks != "all":
+        raise InvalidSpec(f"{where}: the slot 'stage' is one place a stage; leave 'blocks' out.")
     stages = sorted({slot.stage for slot in offered})
     chosen = _count(
         placement.stages, stages, f"{where}.stages", f"stages of {backbone} with this slot"
@@ -125,6 +127,10 @@ def select(placement: Placement, slots: Sequence[Slot], *, backbone: str, where:
             placement.blocks, blocks, where=where, of=f"blocks of stage {stage} of {backbone}"
         )
         picked += [slot for slot in of_stage if slot.block in wanted]
+    if not picked:
+        raise InvalidSpec(
+            f"{where}: 'stages' and 'blocks' pick no place at all; there are {len(offered)} of this slot."
+        )
     return picked
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_CONVERTED = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 class ImageTransform:
@@ -47,7 +48,7 @@ class ImageTransform:
         Raises:
             InvalidValue: It is no image, or cannot be read.
         """
-        image = _open(sample).convert(_MODES[self.spec.channels])
+        image = _eight_bits(_open(sample)).convert(_MODES[self.spec.channels])
         if self.spec.size is not None:
             image = self._fit(image, *self.spec.size)
         pixels = np.asarray(image, dtype=np.float32).reshape(image.height, image.width, -1) / 255.0
@@ -59,7 +60,8 @@ class ImageTransform:
         # The part of the image that has the wanted proportions, `crop` of its sides, around the centre:
         # resizing it in one step is resizing the whole and cropping after.
         scale = min(image.height / height, image.width / width) * self.spec.crop
-        rows, columns = height * scale, width * scale
+        # Rounding must not carry it beyond the border.
+        rows, columns = min(height * scale, image.height), min(width * scale, image.width)
         top, left = (image.height - rows) / 2, (image.width - columns) / 2
         resample = Image.Resampling[self.spec.interpolation.upper()]
         return image.resize((width, height), resample, box=(left, top, left + columns, top + rows))
@@ -85,7 +87,10 @@ def _open(sample: Any) -> Image.Image:
             raise InvalidValue(
                 f"The image {os.fspath(sample)!r} cannot be read: {error}."
             ) from None
-    array = np.asarray(sample)
+    try:
+        array = np.asarray(sample)
+    except ValueError:  # lists of unequal length
+        array = np.empty(0, dtype=object)
     if (
         array.dtype != np.uint8
         or array.ndim not in (2, 3)
@@ -96,3 +101,19 @@ def _open(sample: Any) -> Image.Image:
             f"{type(sample).__name__} of shape {array.shape} and dtype {array.dtype}."
         )
     return Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring an image to 8 bits a channel; PIL's own conversion cuts brighter values off."""
+    from PIL import Image
+
+    if 0 in image.size:
+        raise InvalidValue(f"The image has no pixels: it is {image.width} x {image.height}.")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode not in _CONVERTED:
+        raise InvalidValue(
+            f"The image has mode {image.mode!r}, whose brightest value is not known. "
+            f"Convert it to one of {', '.join(_CONVERTED)} first."
+        )
+    return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,11 @@ class SequenceTransform:
             InvalidValue: It is no array of numbers of that shape.
         """
         try:
-            tensor = torch.as_tensor(sample, dtype=torch.float32)
+            tensor = (
+                sample.detach().to("cpu", torch.float32)
+                if isinstance(sample, Tensor)
+                else torch.from_numpy(np.array(sample, dtype=np.float32))
+            )
         except (TypeError, ValueError, RuntimeError) as error:
             raise InvalidValue(
                 f"A sequence is an array of numbers; got {type(sample).__name__}: {error}"
