@@ -7,6 +7,7 @@ In files a component's own options stand beside the words of the core:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -162,7 +163,9 @@ class Spec(Struct, frozen=True, kw_only=True):
             raise InvalidSpec(
                 f"{where}: there is no 'backbone'. A spec needs one, e.g. 'backbone: {{name: attn_cnn}}'."
             )
-        placements = fields.get("attention") or []
+        placements = fields.get("attention", [])
+        if placements is None:
+            placements = []
         if not isinstance(placements, Sequence) or isinstance(placements, str | bytes):
             placements = [placements]
         spec = cls(
@@ -180,13 +183,12 @@ class Spec(Struct, frozen=True, kw_only=True):
             ),
         )
         _check(spec, where)
+        if spec.output.labels is not None:  # they say the number
+            spec = msgspec.structs.replace(spec, output=Output(labels=spec.output.labels))
         return spec
 
     def to_data(self) -> Data:
         """The spec as plain data that `from_data` reads back to an equal spec. Defaults are left out."""
-        output = _without_defaults(self.output)
-        if self.output.labels is not None:
-            output.pop("num_classes", None)
         return {
             "input": {"kind": self.input.kind, **_without_defaults(self.input)},
             "backbone": _without_defaults(self.backbone),
@@ -196,7 +198,7 @@ class Spec(Struct, frozen=True, kw_only=True):
                 else {}
             ),
             "head": _without_defaults(self.head),
-            "output": {"kind": self.output.kind, **output},
+            "output": {"kind": self.output.kind, **_without_defaults(self.output)},
         }
 
     def to_json(self) -> str:
@@ -328,6 +330,8 @@ def _input_rules(block: Input) -> list[tuple[bool, str, object, str]]:
             fits = values is None or len(values) == block.channels
             rule = f"one value for each of {block.channels} channels"
             rules.append((fits, f"input.{name}", values, rule))
+            finite = all(map(math.isfinite, values or ()))
+            rules.append((finite, f"input.{name}", values, "finite"))
         positive = block.std is None or min(block.std, default=1) > 0
         rules.append((positive, "input.std", block.std, "positive"))
     elif isinstance(block, AudioInput):

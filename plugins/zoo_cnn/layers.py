@@ -38,7 +38,7 @@ def convolution(
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     """Set padded positions to 0, which is what a convolution sees beyond the border of a map."""
-    return x if mask is None else x * mask.unsqueeze(1).to(x.dtype)
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(1), 0)
 
 
 def every_second(mask: Tensor, *, ndim: int) -> Tensor:

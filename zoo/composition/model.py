@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from zoo.composition.insertion import After
 from zoo.errors import InvalidValue
 from zoo.refs import ExactRef
 from zoo.spec import INPUT_AXES, Output, Plan, Spec
@@ -66,6 +68,12 @@ class Model(nn.Module):
         refusals = [component.title for component in components if not component.mask]
         # What takes the place of a convolution is called as one: without a mask.
         refusals += [f"{p.name}@conv" for p in plan.spec.attention if p.slot == "conv"]
+        # So is what stands behind a module of a backbone that knows nothing of it.
+        if any(isinstance(module, After) for module in backbone.modules()):
+            refusals.append("an attention that stands behind a module of the backbone")
+        parts = (backbone, *attention_modules, head)
+        without = {type(part).__name__ for part in parts if not _takes_mask(part)}
+        refusals += [f"{name}.forward" for name in sorted(without)] if not refusals else []
         self.mask_refusals = (*refusals, *(() if plan.head else ("head/native",)))
 
     @property
@@ -256,6 +264,11 @@ class Model(nn.Module):
                 f"The mask is {mask.dtype} of shape {tuple(mask.shape)}; for this input it is torch.bool "
                 f"of shape {tuple(expected)}."
             )
+
+
+def _takes_mask(module: nn.Module) -> bool:
+    parameters = inspect.signature(module.forward).parameters.values()
+    return len(parameters) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def make_classifier(in_features: int, num_classes: int, **place: Any) -> nn.Module:
