@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import total_ordering
+from typing import Any, NamedTuple
 
 from zoo.errors import InvalidRef
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+# Compiled when first used, which `zoo list` never does.
+_NAME = r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z"
 _INTEGER = r"(0|[1-9][0-9]{0,8})"
 # As Semantic Versioning has it: numbers without leading zeros, so that unequal texts never compare equal.
 _PRE = r"(?:(?:0|[1-9][0-9]{0,8})(?![0-9a-z])|(?=[0-9]*[a-z])[0-9a-z]{1,32})"
-_NUMBER = re.compile(rf"{_INTEGER}\.{_INTEGER}\.{_INTEGER}(?:-({_PRE}(?:\.{_PRE}){{0,7}}))?\Z")
-_PARTIAL = re.compile(rf"{_INTEGER}(?:\.{_INTEGER})?\Z")
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_NUMBER = rf"{_INTEGER}\.{_INTEGER}\.{_INTEGER}(?:-({_PRE}(?:\.{_PRE}){{0,7}}))?\Z"
+_PARTIAL = rf"{_INTEGER}(?:\.{_INTEGER})?\Z"
+_DIGEST = r"sha256:([0-9a-f]{64})\Z"
 
 _FORMS = "Forms: name, name@1, name@1.2, name@1.2.0, name@sha256:<64 hex>, registry/name."
 
@@ -28,7 +28,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidRef: It cannot.
     """
-    if len(name) > 64 or not _NAME.match(name):
+    if len(name) > 64 or not re.match(_NAME, name):
         raise InvalidRef(
             f"{name[:80]!r} is no name: lower-case letters, digits and single underscores between them, "
             "beginning with a letter, at most 64 characters."
@@ -36,9 +36,7 @@ def check_name(name: str) -> str:
     return name
 
 
-@total_ordering
-@dataclass(frozen=True)
-class VersionNumber:
+class VersionNumber(NamedTuple):
     """`MAJOR.MINOR.PATCH[-PRE]`, ordered as in Semantic Versioning 2.0.0."""
 
     major: int
@@ -53,7 +51,7 @@ class VersionNumber:
         Raises:
             InvalidRef: The text is not of that form.
         """
-        match = _NUMBER.match(text)
+        match = re.match(_NUMBER, text)
         if not match:
             raise InvalidRef(
                 f"{text[:80]!r} is no version number: write MAJOR.MINOR.PATCH, e.g. '1.2.0' or '1.2.0-rc1'."
@@ -63,22 +61,20 @@ class VersionNumber:
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}{f'-{self.pre}' if self.pre else ''}"
 
-    def __lt__(self, other: VersionNumber) -> bool:
-        return self._key() < other._key()
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return _precedence(self) < _precedence(other)
 
-    def _key(self) -> tuple[int, int, int, bool, list[tuple[bool, int, str]]]:
-        # A pre-release comes before its release; its parts compare as numbers where they are numbers,
-        # and numbers come before words.
-        parts = [
-            (False, int(part), "") if part.isdigit() else (True, 0, part)
-            for part in self.pre.split(".")
-            if part
-        ]
-        return self.major, self.minor, self.patch, not self.pre, parts
+    def __le__(self, other: tuple[Any, ...]) -> bool:
+        return _precedence(self) <= _precedence(other)
+
+    def __gt__(self, other: tuple[Any, ...]) -> bool:
+        return _precedence(self) > _precedence(other)
+
+    def __ge__(self, other: tuple[Any, ...]) -> bool:
+        return _precedence(self) >= _precedence(other)
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """A parsed ref. At most one of `major`, `number`, `digest` is set.
 
     Attributes:
@@ -116,12 +112,12 @@ class Ref:
             raise InvalidRef(f"{text[:200]!r} is no ref: {error} {_FORMS}") from None
         if not at:
             return cls(name, registry or None)
-        if digest := _DIGEST.match(selector):
+        if digest := re.match(_DIGEST, selector):
             return cls(name, registry or None, digest=digest[1])
-        if partial := _PARTIAL.match(selector):
+        if partial := re.match(_PARTIAL, selector):
             minor = int(partial[2]) if partial[2] else None
             return cls(name, registry or None, major=int(partial[1]), minor=minor)
-        if _NUMBER.match(selector):
+        if re.match(_NUMBER, selector):
             return cls(name, registry or None, number=VersionNumber.parse(selector))
         raise InvalidRef(
             f"{text[:200]!r} is no ref: {selector[:80]!r} behind the @ is neither a version nor a digest. {_FORMS}"
@@ -146,8 +142,7 @@ class Ref:
         return self.minor is None or number.minor == self.minor
 
 
-@dataclass(frozen=True)
-class ExactRef:
+class ExactRef(NamedTuple):
     """What a ref came to: one version of one variant, in one registry, with the digest of its weights.
 
     Attributes:
@@ -164,3 +159,15 @@ class ExactRef:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
+
+
+def _precedence(number: tuple[Any, ...]) -> tuple[int, int, int, bool, list[tuple[bool, int, str]]]:
+    # A pre-release comes before its release; its parts compare as numbers where they are numbers, and
+    # numbers come before words.
+    major, minor, patch, pre = number
+    parts = [
+        (False, int(part), "") if part.isdigit() else (True, 0, part)
+        for part in pre.split(".")
+        if part
+    ]
+    return major, minor, patch, not pre, parts
