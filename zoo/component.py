@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, PluginError
@@ -19,7 +18,6 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(/\*)?\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Component:
     """A building block: a backbone, an attention or a head.
 
@@ -44,32 +42,49 @@ class Component:
 
     name: str
     target: str | type[nn.Module]
-    family: str | None = None
-    summary: str = ""
-    paper: str = ""
-    ndims: tuple[int, ...] = (1, 2)
-    mask: bool = True
-    kind: str = ""
-    distribution: str | None = None
-    version: str | None = None
+    family: str | None
+    summary: str
+    paper: str
+    ndims: tuple[int, ...]
+    mask: bool
+    kind: str
+    distribution: str | None
+    version: str | None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.match(self.name) or len(self.name) > 64:
-            raise InvalidValue(
-                f"Component name {self.name!r} is not of the form 'lower_case_2' (at most 64 characters)."
-            )
-        if isinstance(self.target, str) and not _TARGET.match(self.target):
-            raise InvalidValue(
-                f"Component {self.name!r}: target {self.target!r} is not of the form 'package.module:Class'."
-            )
-        if self.family is not None and self.family not in FAMILIES:
-            raise InvalidValue(
-                f"Component {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}."
-            )
-        if not self.ndims or not set(self.ndims) <= {1, 2}:
-            raise InvalidValue(
-                f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only."
-            )
+    # By hand what a frozen dataclass would bring: generating one takes longer than all else in this
+    # module, each time that a command starts.
+    def __init__(
+        self,
+        *,
+        name: str,
+        target: str | type[nn.Module],
+        family: str | None = None,
+        summary: str = "",
+        paper: str = "",
+        ndims: tuple[int, ...] = (1, 2),
+        mask: bool = True,
+        kind: str = "",
+        distribution: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        vars(self).update(name=name, target=target, family=family, summary=summary, paper=paper)
+        vars(self).update(ndims=ndims, mask=mask, kind=kind)
+        vars(self).update(distribution=distribution, version=version)
+        self._check()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"A Component is never changed: {name!r} cannot be set. Make another one."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Component) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.name, self.target))
+
+    def __repr__(self) -> str:
+        return f"Component({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     @property
     def title(self) -> str:
@@ -82,6 +97,11 @@ class Component:
         if self.distribution is None:
             return "this process (zoo.register)"
         return f"{self.distribution} {self.version}"
+
+    def brought_by(self, distribution: str, version: str, *, kind: str) -> Component:
+        """The same component with its origin and kind, as discovery notes them."""
+        origin = {"kind": kind, "distribution": distribution, "version": version}
+        return Component(**{**vars(self), **origin})
 
     def load(self) -> Any:
         """Import and return the component's class.
@@ -104,3 +124,21 @@ class Component:
                 f"{self.title} of {self.origin}: {self.target!r} is no class but {type(found).__name__}."
             )
         return found
+
+    def _check(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.match(self.name) or len(self.name) > 64:
+            raise InvalidValue(
+                f"Component name {self.name!r} is not of the form 'lower_case_2' (at most 64 characters)."
+            )
+        if isinstance(self.target, str) and not _TARGET.match(self.target):
+            raise InvalidValue(
+                f"Component {self.name!r}: target {self.target!r} is not of the form 'package.module:Class'."
+            )
+        if self.family is not None and self.family not in FAMILIES:
+            raise InvalidValue(
+                f"Component {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}."
+            )
+        if not self.ndims or not set(self.ndims) <= {1, 2}:
+            raise InvalidValue(
+                f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only."
+            )

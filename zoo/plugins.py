@@ -10,7 +10,6 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +32,6 @@ class PluginWarning(UserWarning):
     """A plug-in was left out."""
 
 
-@dataclass
 class Plugin:
     """An installed plug-in, and how loading it went.
 
@@ -45,11 +43,12 @@ class Plugin:
         registries: Folders of the registries that it brings.
     """
 
-    entry: EntryPoint
-    state: str = "loaded"
-    problem: str = ""
-    components: list[Component] = field(default_factory=list)
-    registries: list[str] = field(default_factory=list)
+    def __init__(self, entry: EntryPoint) -> None:
+        self.entry = entry
+        self.state = "loaded"
+        self.problem = ""
+        self.components: list[Component] = []
+        self.registries: list[str] = []
 
 
 class Catalog:
@@ -174,9 +173,7 @@ def _collect(entry: EntryPoint) -> tuple[list[Component], list[str]]:
         for offer in _flat(getattr(manager.hook, hook)(), hook):
             if not isinstance(offer, Component):
                 raise PluginError(f"{hook} returned {offer!r:.80}, which is no zoo.Component.")
-            components.append(
-                replace(offer, kind=kind, distribution=entry.distribution, version=entry.version)
-            )
+            components.append(offer.brought_by(entry.distribution, entry.version, kind=kind))
     return components, [
         os.fspath(folder) for folder in _flat(manager.hook.zoo_registries(), "zoo_registries")
     ]
