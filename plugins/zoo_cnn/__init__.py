@@ -27,4 +27,17 @@ def zoo_backbones() -> list[Component]:
             summary="The paper's residual networks for small images, ResNet-20 to ResNet-110, 1-D or 2-D.",
             paper="He et al., CVPR 2016, arXiv 1512.03385",
         ),
+        Component(
+            name="text_cnn",
+            target="zoo_cnn.text_cnn:TextCNN",
+            summary="Parallel convolutions over word embeddings, for texts.",
+            paper="Kim, EMNLP 2014, arXiv 1408.5882",
+            ndims=(1,),
+        ),
+        Component(
+            name="audio_cnn",
+            target="zoo_cnn.audio_cnn:AudioCNN",
+            summary="Log-mel spectrogram of a waveform, then a residual CNN over (mel, time) or time.",
+            paper="Hershey et al., ICASSP 2017, arXiv 1609.09430",
+        ),
     ]

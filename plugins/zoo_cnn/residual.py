@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from zoo import Slot
 
@@ -73,6 +75,11 @@ class ResidualNetwork(nn.Module):
             mask = every_second(mask, ndim=self.ndim)
         return mask
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:  # noqa: FBT001, FBT002 - timm's signature
+        """Keep only the maps between blocks for the backward pass, which computes the rest again."""
+        for stage in self.stages:
+            stage.checkpoints = enable  # type: ignore[assignment]  # a ResidualStage
+
     def slots(self) -> list[Slot]:
         """List the slots `branch`, `block`, `conv` of every block and `stage` of every stage."""
         found = []
@@ -99,11 +106,15 @@ class ResidualStage(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.after = OpenSlot()
+        self.checkpoints = False
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the stage's map and the mask at its size."""
         for block in self.blocks:
-            x, mask = block(x, mask)
+            if self.checkpoints and torch.is_grad_enabled():
+                x, mask = checkpoint(block, x, mask, use_reentrant=False)
+            else:
+                x, mask = block(x, mask)
         return self.after(x, mask), mask
 
 
