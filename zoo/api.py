@@ -122,7 +122,8 @@ def compose(
         head: A name or a block; by default `avg`.
         num_classes: Number of classes; None or 0 gives the pooled features.
         labels: Names of the classes.
-        input: An input block; by default what the backbone asks for, else an image of 3 channels.
+        input: An input block; by default what the backbone asks for, else an image of 3 channels. For
+            texts it may hold the `vocabulary`, a list of tokens, in place of its sizes.
         catalog: The components to build from; by default those of this process.
 
     Raises:
@@ -142,6 +143,7 @@ def compose(
         ):
             raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
+    input, vocabulary = _without_vocabulary(input)  # noqa: A001 - as above
     data = _said_once(
         parse(backbone) if isinstance(backbone, str) else {"backbone": backbone},
         attention=[attention] if isinstance(attention, str | Mapping) else list(attention) or None,
@@ -150,7 +152,10 @@ def compose(
         input=input,
     )
     data.setdefault("input", _default_input(data["backbone"], catalog))
-    return _build(plan_for(Spec.from_data(data), catalog=catalog))
+    model = _build(plan_for(Spec.from_data(data), catalog=catalog))
+    if vocabulary is not None and model.vocabulary is not None:
+        model.vocabulary.fill(vocabulary)
+    return model
 
 
 def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None = None) -> Plan:
@@ -238,7 +243,8 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
 
     Args:
         model: A composed model.
-        sample: What the model's input block asks for: for an image a path, a PIL image or a uint8 array.
+        sample: What the model's input block asks for. For an image a path, a PIL image or a uint8 array;
+            for sound the path of a WAV file or an array with its sample rate; for text a str.
         top: How many classes to give, the likeliest first.
 
     Raises:
@@ -442,6 +448,24 @@ def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:
         asked: dict[str, Any] = cls.default_input(**space, **block)
         return asked
     return {"kind": "image", "channels": 3}
+
+
+def _without_vocabulary(
+    block: Mapping[str, Any] | None,
+) -> tuple[Mapping[str, Any] | None, Sequence[str] | None]:
+    """Take the tokens out of an input block of texts, and put their sizes in."""
+    if block is None or block.get("kind") != "text" or "vocabulary" not in block:
+        return block, None
+    from zoo.inputs.text import vocabulary_sizes
+
+    rest = {name: value for name, value in block.items() if name != "vocabulary"}
+    sizes = vocabulary_sizes(block["vocabulary"], lower=rest.get("lower", True))
+    for name, size in sizes.items():
+        if rest.setdefault(name, size) != size:
+            raise InvalidSpec(
+                f"input.{name}: {rest[name]!r} is not that of the vocabulary, {size}; leave it out."
+            )
+    return rest, block["vocabulary"]
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:

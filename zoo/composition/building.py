@@ -15,7 +15,8 @@ from zoo.composition.insertion import Chain, IdentityStart, insert, select
 from zoo.composition.model import Model, make_classifier
 from zoo.composition.slots import SLOT_KINDS, Slot
 from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
-from zoo.spec import Output, Placement, Plan
+from zoo.inputs.text import Vocabulary
+from zoo.spec import AudioInput, Output, Placement, Plan, Spec, TextInput
 
 NATIVE_HEAD = "native"
 
@@ -47,6 +48,7 @@ def _build(plan: Plan) -> Model:
         width = hidden
     return Model(
         plan,
+        vocabulary=_vocabulary(plan.spec),
         backbone=backbone,
         last=last,
         head=head,
@@ -129,6 +131,12 @@ def _build_backbone(plan: Plan) -> Any:
             f"input: kind {spec.input.kind!r} does not fit {spec.backbone.name} of ndim {backbone.ndim}, "
             f"which takes {' or '.join(takes)}. Say so, e.g. input={{'kind': {takes[0]!r}, ...}}."
         )
+    rate = getattr(backbone, "sample_rate", None)
+    if isinstance(spec.input, AudioInput) and rate not in (None, spec.input.sample_rate):
+        raise InvalidSpec(
+            f"input: the sample rate is {spec.input.sample_rate} Hz, but {spec.backbone.name} is built for {rate} Hz. "
+            "Give both the same 'sample_rate'; sounds of any other are resampled by model.transform()."
+        )
     if spec.backbone.pretrained:
         if not hasattr(backbone, "load_pretrained"):
             raise InvalidSpec(
@@ -136,6 +144,12 @@ def _build_backbone(plan: Plan) -> Any:
             )
         backbone.load_pretrained(spec.backbone.pretrained)
     return backbone
+
+
+def _vocabulary(spec: Spec) -> Vocabulary | None:
+    if not isinstance(spec.input, TextInput):
+        return None
+    return Vocabulary(spec.input.vocabulary_size, spec.input.vocabulary_bytes)
 
 
 def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, list[nn.Module]]:

@@ -17,6 +17,7 @@ from zoo.spec import INPUT_AXES, Output, Plan, Spec
 
 if TYPE_CHECKING:
     from zoo.composition.features import Features
+    from zoo.inputs.text import Vocabulary
 
 
 class Model(nn.Module):
@@ -31,6 +32,7 @@ class Model(nn.Module):
         classifier: (N, head_hidden_size) -> (N, num_classes).
         head_hidden_size: Width of the features that the classifier gets.
         attention_modules: The inserted attentions, each a sub-module of the parts above.
+        vocabulary: The tokens that a model of texts knows; None for other inputs.
 
     Attributes:
         num_features: Channels of the last feature map.
@@ -50,6 +52,7 @@ class Model(nn.Module):
         classifier: nn.Module,
         head_hidden_size: int,
         attention_modules: Sequence[nn.Module] = (),
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -59,6 +62,7 @@ class Model(nn.Module):
         self.dense = dense
         self.dropout = nn.Dropout(plan.spec.head.dropout)
         self.classifier = classifier
+        self.vocabulary = vocabulary
         self.head_hidden_size = head_hidden_size
         self.num_features: int = backbone.num_features  # type: ignore[assignment]  # contract of a backbone
         self.ndim: int = backbone.ndim  # type: ignore[assignment]  # contract of a backbone
@@ -232,7 +236,8 @@ class Model(nn.Module):
         """The preprocessing that the spec's input asks for: one sample -> a tensor without batch axis."""
         from zoo.inputs import make_transform
 
-        return make_transform(self.spec.input)
+        vocabulary = self.vocabulary.tokens() if self.vocabulary is not None else ()
+        return make_transform(self.spec.input, vocabulary=vocabulary)
 
     def _at_last(self, mask: Tensor) -> Tensor:
         at_last: Tensor = self.backbone.downsample_mask(mask)  # type: ignore[operator]  # contract of a backbone

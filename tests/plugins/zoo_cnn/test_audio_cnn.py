@@ -63,7 +63,7 @@ def test_exports_for_any_length() -> None:
     model = zoo.compose(SMALL, num_classes=2).eval()
     batch, length = torch.export.Dim("N", min=2, max=64), torch.export.Dim("T", min=1000, max=10**6)
     exported = torch.export.export(
-        model, (torch.randn(2, 1, 4000),), dynamic_shapes={"x": {0: batch, 2: length}, "mask": None}
+        model, (torch.randn(2, 1, 4000),), dynamic_shapes={"x": {0: batch, 2: length}}
     )
     x = torch.randn(3, 1, 7777)
     torch.testing.assert_close(exported.module()(x), model(x))
