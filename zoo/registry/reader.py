@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,6 +77,12 @@ def parse_yaml(content: bytes, source: str) -> tuple[Any, Lines]:
             f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}."
         ) from None
     return builder.document, builder.lines
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A place in a document, for messages; what a terminal would not print as it is stands escaped."""
+    parts = [str(part)[:80] for part in path]
+    return ".".join(part if part.isprintable() else ascii(part) for part in parts)
 
 
 class _Builder:
@@ -175,5 +182,8 @@ class _Builder:
             path = self._stack[-1][1]
             key = self._key[-1]
             path = path if key is None else (*path, key)
-        place = f" in {'.'.join(map(str, path))}" if path else ""
-        raise RegistryError(f"{self.source}:{line}: {what}{place} is not allowed here.")
+        place = f" in {dotted(path)}" if path else ""
+        what, semicolon, advice = what.partition("; ")
+        raise RegistryError(
+            f"{self.source}:{line}: {what}{place} is not allowed here{semicolon}{advice}."
+        )

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from zoo.errors import InvalidRef, InvalidSpec, RegistryError, near_misses
 from zoo.refs import VersionNumber, check_name
-from zoo.registry.reader import Lines
+from zoo.registry.reader import Lines, dotted
 from zoo.spec import Spec, Weights
 
 SCHEMA = 1
@@ -121,7 +121,7 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
             entry: Entry = _convert(data, Entry, source, lines, here)
             _check_entry(entry, source, lines, here)
             try:
-                spec = Spec.from_data(entry.spec, where=".".join((*here, "spec")))
+                spec = Spec.from_data(entry.spec, where=dotted((*here, "spec")))
             except InvalidSpec as error:
                 raise RegistryError(f"{source}:{_line(lines, (*here, 'spec'))}: {error}") from None
             if isinstance(spec.backbone.pretrained, str):
@@ -199,7 +199,7 @@ def _name(
 
 
 def _wrong(source: str, lines: Lines, at: Sequence[str], what: str) -> RegistryError:
-    return RegistryError(f"{source}:{_line(lines, at)}: {'.'.join(at) or 'registry'}: {what}")
+    return RegistryError(f"{source}:{_line(lines, at)}: {dotted(at) or 'registry'}: {what}")
 
 
 def _line(lines: Lines, at: Sequence[str]) -> int:
