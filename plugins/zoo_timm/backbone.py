@@ -21,7 +21,7 @@ from zoo_timm import weights
 from zoo_timm.discovery import Findings, discover
 from zoo_timm.layouts import as_map
 from zoo_timm.names import check_name, pretrained_config
-from zoo_timm.parts import TimmHead, head_of, trunk_of
+from zoo_timm.parts import TimmHead, head_of, mark_before_drops, trunk_of
 
 
 class TimmBackbone(nn.Module):
@@ -74,6 +74,7 @@ class TimmBackbone(nn.Module):
         self.channels_last = getattr(model, "output_fmt", None) == "NHWC"
         self.num_prefix_tokens: int = getattr(model, "num_prefix_tokens", 0)
         self.net: Any = trunk_of(model)
+        mark_before_drops(self.net)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, in_channels, H, W) to the last map (N, num_features, H', W')."""
@@ -84,7 +85,7 @@ class TimmBackbone(nn.Module):
         maps: dict[str, Tensor] = {}
         handles = [
             self.net.get_submodule(path).register_forward_hook(_keep(maps, path))
-            for path in self._findings().stages
+            for path in self.findings().stages
         ]
         try:
             self.net.forward_features(x)
@@ -95,7 +96,7 @@ class TimmBackbone(nn.Module):
 
     def slots(self) -> list[Slot]:
         """The places where an attention can stand, found from a traced run."""
-        return [replace(slot, path=f"net.{slot.path}") for slot in self._findings().slots]
+        return [replace(slot, path=f"net.{slot.path}") for slot in self.findings().slots]
 
     def load_pretrained(self, source: bool | str) -> None:  # noqa: FBT001 - contract of a backbone
         """Load pretrained weights: True for those that timm names, else from a safetensors file or folder.
@@ -161,7 +162,8 @@ class TimmBackbone(nn.Module):
             )
         return self._whole[0]
 
-    def _findings(self) -> Findings:
+    def findings(self) -> Findings:
+        """What a traced run shows: the slots, with paths in `net`, and where stages end."""
         return discover(self.net, self.architecture, self.options)
 
 
@@ -190,7 +192,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _keep(maps: dict[str, Tensor], path: str) -> Any:
-    def hook(_module: nn.Module, _args: Any, result: Tensor) -> None:
-        maps[path] = result
+    def hook(_module: nn.Module, _args: Any, result: Any) -> None:
+        maps[path] = result if isinstance(result, Tensor) else result[0]
 
     return hook

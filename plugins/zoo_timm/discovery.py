@@ -1,153 +1,41 @@
-"""The slots of a timm model, read off a traced run.
+"""The slots of a timm model, found from a traced run.
 
-Stages end where timm's own feature information says; an entry without blocks is a stem, not a stage.
-Blocks are the repeated parts of a stage. A branch is what is added to a shortcut: its slot stands after
-the last module before that addition. What cannot be told from the trace is left out, never guessed.
+A branch slot stands after the last module before the addition to the shortcut; a block slot after the
+block; a stage slot after the last block, or what follows it in the stage. A convolution can be replaced
+where its output is as large as its input over the stride. What the trace does not show is left out,
+never guessed: so a network without residual branches has no branch slot.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
+from math import ceil, prod
 from typing import Any, Literal, NamedTuple
 
+from timm.layers.drop import DropPath
 from torch import nn
 
-from zoo import Slot
-from zoo_timm.trace import Call, Trace, trace
+from zoo import InvalidValue, Slot
+from zoo_timm.anatomy import Anatomy, Block, Stage
+from zoo_timm.trace import Call, trace
 
-_WEIGHS = {"conv2d", "linear"}
-_ADDS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
-HEIGHT, WIDTH = 256, 320  # of the traced image: sides that no layout confuses
-
-_KEEPS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "div", "contiguous", "permute"}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: the call that ends it, and the calls of its blocks."""
-
-    end: int
-    blocks: tuple[int, ...]
-
-
-class Anatomy:
-    """The stages, blocks and residual branches that a trace shows."""
-
-    def __init__(self, record: Trace, features: Sequence[str]) -> None:
-        self.nodes, self.calls = record.nodes, record.calls
-        self.times = Counter(call.path for call in self.calls)
-        self.givers: dict[int, list[int]] = defaultdict(list)
-        for index, call in enumerate(self.calls):
-            if call.output is not None:
-                self.givers[call.output].append(index)
-        self.weighing = sum(
-            1 << index
-            for index, node in enumerate(self.nodes)
-            if node.function in _WEIGHS and _is_spread(node.shape, node.function)
-        )
-        self.branches = {
-            index: b for index in range(len(self.nodes)) if (b := self._branch(index)) is not None
-        }
-        self.adding = {self.nodes[index].call for index in self.branches}
-        self.stages = tuple(self._stages(features))
-
-    def layers(self, first: int, stop: int) -> int:
-        """Count the convolutions and linear layers over positions among the nodes of a range."""
-        return (self.weighing >> first & ((1 << (stop - first)) - 1)).bit_count()
-
-    def inside(self, index: int) -> range:
-        """Return the calls made within a call."""
-        return range(index + 1, self.calls[index].last + 1)
-
-    def _branch(self, index: int) -> int | None:
-        """Return the operand of an addition that is a residual branch, if one is."""
-        node = self.nodes[index]
-        if node.function not in _ADDS or len(node.parents) != 2:
-            return None
-        a, b = (self.nodes[parent] for parent in node.parents)
-        if a.shape != b.shape or len(a.shape) < 3:
-            return None
-        only_a, only_b = a.ancestors & ~b.ancestors, b.ancestors & ~a.ancestors
-        depths = [(own & self.weighing).bit_count() for own in (only_a, only_b)]
-        if only_a and only_b:  # both were computed: they must part at the input of the module
-            first = self.calls[node.call].first if node.call >= 0 else 0
-            if (a.ancestors & b.ancestors).bit_length() > first:
-                return None
-            depths = [
-                (own >> first & self.weighing >> first).bit_count() for own in (only_a, only_b)
-            ]
-        if depths[0] == depths[1]:
-            return None
-        return node.parents[0] if depths[0] > depths[1] else node.parents[1]
-
-    def _stages(self, features: Sequence[str]) -> Iterator[Stage]:
-        begin = 0
-        for path in features:
-            ends = [i for i, call in enumerate(self.calls) if call.path == path]
-            if not ends:
-                continue
-            end, parent = ends[-1], path.rpartition(".")[0]
-            tops = [
-                i
-                for i in range(begin, end + 1)
-                if self.calls[i].path.rpartition(".")[0] == parent
-                and self.calls[i].last <= self.calls[end].last
-            ]
-            begin = self.calls[end].last + 1
-            blocks = tuple(block for top in tops for block in self._blocks(top))
-            if blocks and "stem" not in path:
-                yield Stage(end, blocks)
-
-    def _blocks(self, index: int) -> list[int]:
-        call = self.calls[index]
-        if self.layers(call.first, call.stop) <= 1:
-            return []
-        if index in self.adding:
-            return [index]
-        parts = [
-            c for c in call.children if self.layers(self.calls[c].first, self.calls[c].stop) > 1
-        ]
-        if not parts:
-            return [] if isinstance(call.module, nn.Sequential) else [index]
-        if not all(self._follows(a, b) for a, b in pairwise(parts)):
-            return [index]
-        return [block for part in parts for block in self._blocks(part)] or [index]
-
-    def _follows(self, first: int, second: int) -> bool:
-        """Whether a call takes what an earlier one gave."""
-        made = range(self.calls[first].first, self.calls[first].stop)
-        inputs = self.calls[second].inputs
-        return any(self.nodes[i].ancestors >> made.start & ((1 << len(made)) - 1) for i in inputs)
-
-    def place(self, node: int | None, within: Iterable[int]) -> Call | None:
-        """Return the call, among some, after which a tensor can be taken as a map: the last that gave it."""
-        if node is None or not is_map(self.nodes[node].shape):
-            return None
-        allowed = set(within)
-        found = [
-            self.calls[i]
-            for i in self.givers[node]
-            if i in allowed and self.times[self.calls[i].path] == 1
-        ]
-        found = [call for call in found if "DropPath" not in _kinds(call.module)] or found
-        return next(
-            (c for c in reversed(found) if any(True for _ in c.module.parameters())),
-            next(reversed(found), None),
-        )
-
-    def branch_end(self, node: int, within: range) -> Call | None:
-        """Return the call after which a residual branch ends, looking back over scales and views."""
-        while (call := self.place(node, within)) is None:
-            made = self.nodes[node]
-            same = [p for p in made.parents if prod(self.nodes[p].shape) == prod(made.shape)]
-            if made.function not in _KEEPS or len(same) != 1:
-                return None
-            node = same[0]
-        return call
+_SIZE = (
+    256,
+    320,
+)  # of the traced image: sides that show which axes of a tensor are height and width
+# Functions between the last module of a branch and the addition: scales, views, and slices of a map.
+_PASSED = {
+    "mul",
+    "mul_",
+    "__mul__",
+    "__rmul__",
+    "__imul__",
+    "div",
+    "contiguous",
+    "permute",
+    "__getitem__",
+    "flatten",
+}
 
 
 class Findings(NamedTuple):
@@ -167,35 +55,46 @@ def discover(net: Any, architecture: str, options: dict[str, Any]) -> Findings:
         net: The trunk, before anything was inserted into it.
         architecture: Its name in timm.
         options: What it was built with.
+
+    Raises:
+        InvalidValue: The model runs neither on wide images nor on those it was trained with.
     """
     key = f"{architecture.partition('.')[0]} {sorted(options.items())}"
     if key not in _found:
-        record = trace(net, (1, net.in_chans, HEIGHT, WIDTH))
-        _found[key] = slots_of(record, [info["module"] for info in net.feature_info])
+        anatomy = _anatomy(net, architecture)
+        _found[key] = Findings(
+            tuple(_slots(anatomy)), tuple(anatomy.calls[stage.end].path for stage in anatomy.stages)
+        )
     return _found[key]
 
 
-def slots_of(record: Trace, features: Sequence[str]) -> Findings:
-    """Return the slots that a trace shows.
+def _anatomy(net: Any, architecture: str) -> Anatomy:
+    own = tuple(net.pretrained_cfg.get("input_size", (3, 224, 224))[1:])
+    features = [info["module"] for info in net.feature_info if info.get("module")]
+    for size in (_SIZE, own):
+        try:
+            record = trace(net, (1, net.in_chans, *size))
+        except Exception as error:
+            problem = error
+            continue
+        return Anatomy(record, features, channels_last=getattr(net, "output_fmt", None) == "NHWC")
+    raise InvalidValue(
+        f"The slots of timm/{architecture} cannot be found: it does not run ({problem})."
+    ) from problem
 
-    Args:
-        record: A traced run of the model.
-        features: Paths of the modules that timm's feature information names.
-    """
-    anatomy = Anatomy(record, features)
-    slots: list[Slot] = []
+
+def _slots(anatomy: Anatomy) -> Iterator[Slot]:
     for stage, parts in enumerate(anatomy.stages, start=1):
-        for block, index in enumerate(parts.blocks, start=1):
-            slots += _block_slots(anatomy, index, stage=stage, block=block)
-        slots += _stage_slot(anatomy, parts, stage=stage)
-    return Findings(tuple(slots), tuple(anatomy.calls[stage.end].path for stage in anatomy.stages))
+        for number, block in enumerate(parts.blocks, start=1):
+            yield from _block_slots(anatomy, block, stage=stage, number=number)
+        yield from _after("stage", anatomy, _stage_end(anatomy, parts), stage=stage)
 
 
-def _block_slots(anatomy: Anatomy, index: int, *, stage: int, block: int) -> Iterator[Slot]:
-    within = anatomy.inside(index)
-    own = {index, *within}
-    branches = [b for add, b in anatomy.branches.items() if anatomy.nodes[add].call in own]
-    conv = _spatial_convolution(anatomy, index, branches)
+def _block_slots(anatomy: Anatomy, block: Block, *, stage: int, number: int) -> Iterator[Slot]:
+    branches = [
+        end for add, end in anatomy.branches.items() if anatomy.nodes[add].call in block.calls
+    ]
+    conv = _spatial_convolution(anatomy, block, branches)
     if conv is not None:
         module: Any = conv.module
         yield Slot(
@@ -206,29 +105,15 @@ def _block_slots(anatomy: Anatomy, index: int, *, stage: int, block: int) -> Ite
             out_channels=module.out_channels,
             stride=module.stride[0],
             stage=stage,
-            block=block,
+            block=number,
         )
     for branch in branches:
         yield from _after(
-            "branch", anatomy, anatomy.branch_end(branch, within), stage=stage, block=block
+            "branch", anatomy, _branch_end(anatomy, branch, block.calls), stage=stage, block=number
         )
-    yield from _after(
-        "block",
-        anatomy,
-        anatomy.place(anatomy.calls[index].output, [index]),
-        stage=stage,
-        block=block,
-    )
-
-
-def _stage_slot(anatomy: Anatomy, parts: Stage, *, stage: int) -> Iterator[Slot]:
-    """Prefer the last block to the container: timm iterates over its stages and checkpoints them."""
-    end = anatomy.calls[parts.end]
-    choices = [parts.blocks[-1], *anatomy.inside(parts.end), parts.end]
-    choices = [i for i in choices if anatomy.calls[i].output == end.output]
-    plain = [i for i in choices if not isinstance(anatomy.calls[i].module, nn.Sequential)]
-    place = next((c for i in plain or choices if (c := anatomy.place(end.output, [i]))), None)
-    yield from _after("stage", anatomy, place, stage=stage, block=None)
+    end = anatomy.calls[block.end]
+    place = _place(anatomy, end.outputs[:1], [block.end] if end.single else block.calls)
+    yield from _after("block", anatomy, place, stage=stage, block=number)
 
 
 def _after(
@@ -237,53 +122,79 @@ def _after(
     call: Call | None,
     *,
     stage: int,
-    block: int | None,
+    block: int | None = None,
 ) -> Iterator[Slot]:
-    if call is not None and call.output is not None:
-        channels = anatomy.nodes[call.output].shape[1]
+    if call is not None:
+        channels = anatomy.nodes[call.outputs[0]].shape[1]
         yield Slot(
             kind=kind, path=call.path, how="after", channels=channels, stage=stage, block=block
         )
 
 
-def _spatial_convolution(anatomy: Anatomy, index: int, branches: Sequence[int]) -> Call | None:
-    """Return the call of the block's last spatial convolution; one that keeps shape goes before others."""
+def _place(anatomy: Anatomy, nodes: Sequence[int], within: Iterable[int]) -> Call | None:
+    """Return the call, among some, that gave a map: the last with weights of its own, else the last."""
+    if not nodes or not anatomy.is_map(anatomy.nodes[nodes[0]].shape):
+        return None
+    allowed = set(within)
+    given = (anatomy.calls[i] for i in anatomy.givers[nodes[0]] if i in allowed)
+    found = [call for call in given if anatomy.times[call.path] == 1 and not _drops(call.module)]
+    weighted = [call for call in found if any(True for _ in call.module.parameters())]
+    return next(reversed(weighted or found), None)
+
+
+def _branch_end(anatomy: Anatomy, node: int, within: range) -> Call | None:
+    """Return the call after which a residual branch ends, looking back over scales and views."""
+    while (call := _place(anatomy, [node], within)) is None:
+        made = anatomy.nodes[node]
+        whole = [p for p in made.parents if prod(anatomy.nodes[p].shape) >= prod(made.shape)]
+        if made.function not in _PASSED or len(whole) != 1:
+            return None
+        node = whole[0]
+    return call
+
+
+def _stage_end(anatomy: Anatomy, stage: Stage) -> Call | None:
+    """Prefer the last block to what is around it: timm iterates over its stages and checkpoints them."""
+    nodes = anatomy.calls[stage.end].outputs[:1]
+    choices = [stage.blocks[-1].end, *anatomy.inside(stage.end), stage.end]
+    plain = [i for i in choices if not isinstance(anatomy.calls[i].module, nn.Sequential)]
+    return next((call for i in (*plain, *choices) if (call := _place(anatomy, nodes, [i]))), None)
+
+
+def _spatial_convolution(anatomy: Anatomy, block: Block, branches: Sequence[int]) -> Call | None:
+    """Return the call of the block's last spatial convolution; one that keeps the shape goes before others."""
     on_branch = 0
     for branch in branches:
         on_branch |= anatomy.nodes[branch].ancestors
     found = [
-        call
-        for call in (anatomy.calls[i] for i in (index, *anatomy.inside(index)))
-        if isinstance(call.module, nn.Conv2d)
-        and max(call.module.kernel_size) > 1
-        and len(call.inputs) == 1
-        and call.output is not None
-        and is_map(anatomy.nodes[call.output].shape)
-        and anatomy.times[call.path] == 1
-        and (not branches or on_branch >> call.output & 1)
+        call for call in (anatomy.calls[i] for i in block.calls) if _replaceable(anatomy, call)
     ]
+    found = [call for call in found if not branches or on_branch >> call.outputs[0] & 1]
     keeping = [call for call in found if _keeps_shape(call.module)]
     return next(reversed(keeping or found), None)
 
 
-def _keeps_shape(module: nn.Module) -> bool:
-    return module.in_channels == module.out_channels and module.stride in ((1, 1), 1)
+def _replaceable(anatomy: Anatomy, call: Call) -> bool:
+    conv = call.module
+    if (
+        not isinstance(conv, nn.Conv2d)
+        or max(conv.kernel_size) == 1
+        or conv.stride[0] != conv.stride[1]
+    ):
+        return False
+    if anatomy.times[call.path] > 1 or len(call.inputs) != 1 or len(call.outputs) != 1:
+        return False
+    before, after = (anatomy.nodes[node].shape for node in (call.inputs[0], call.outputs[0]))
+    sizes_kept = all(
+        ceil(b / conv.stride[0]) == a for b, a in zip(before[2:], after[2:], strict=True)
+    )
+    return anatomy.is_map(after) and sizes_kept and conv.kernel_size[0] % 2 == 1
 
 
-def _kinds(module: nn.Module) -> set[str]:
-    return {type(part).__name__ for part in module.modules()}
+def _keeps_shape(conv: Any) -> bool:
+    return bool(conv.in_channels == conv.out_channels and conv.stride[0] == 1)
 
 
-def _is_spread(shape: Sequence[int], function: str) -> bool:
-    """Whether a layer's output has more than one position: layers on pooled vectors do not count."""
-    return prod(shape[2:] if function == "conv2d" else shape[1:-1]) > 1
-
-
-def is_map(shape: Sequence[int]) -> bool:
-    """Whether a shape of the traced run is (N, C, H, W); the traced image is wider than high."""
-    return len(shape) == 4 and shape[2] > 1 and _is_wide(shape[2:]) and not _is_wide(shape[1:3])
-
-
-def _is_wide(sides: Sequence[int]) -> bool:
-    high, wide = sides
-    return abs(wide / high - WIDTH / HEIGHT) < 0.12
+def _drops(module: nn.Module) -> bool:
+    """Whether a module leaves out samples in training: an attention stands before that."""
+    return any(isinstance(part, DropPath) for part in module.modules())

@@ -10,6 +10,7 @@ import copy
 from types import CodeType
 from typing import Any
 
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from zoo import InvalidValue
@@ -33,6 +34,27 @@ def head_of(model: Any) -> tuple[nn.Module, nn.Module]:
         )
     head.set_submodule(path, nn.Identity())
     return head, linear
+
+
+class MarkedDropPath(DropPath):
+    """Stochastic depth with a place before it, where an attention can stand."""
+
+    def __init__(self, drop: DropPath) -> None:
+        super().__init__(drop.drop_prob, drop.scale_by_keep)
+        self.before = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Leave out samples in training."""
+        y: Tensor = super().forward(self.before(x))  # type: ignore[no-untyped-call]  # timm is not typed
+        return y
+
+
+def mark_before_drops(model: nn.Module) -> None:
+    """Give each stochastic depth of a model a place before it; no tensor's name changes."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is DropPath:
+                setattr(parent, name, MarkedDropPath(child))
 
 
 def _part(model: Any, *, keep: set[str]) -> Any:

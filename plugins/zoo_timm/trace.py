@@ -39,7 +39,8 @@ class Call:
     first: int
     stop: int = -1
     last: int = -1  # the last call that began before this one ended
-    output: int | None = None  # None: not one tensor
+    outputs: tuple[int, ...] = ()
+    single: bool = False  # whether the output is one tensor, not several
     children: list[int] = field(default_factory=list)
 
 
@@ -101,8 +102,7 @@ class Trace(TorchFunctionMode):
         """Note that the innermost call ends."""
         call = self.calls[self._open.pop()]
         call.stop, call.last = len(self.nodes), len(self.calls) - 1
-        if isinstance(result, Tensor):
-            call.output = self._node_of.get(id(result))
+        call.outputs, call.single = self.known(result), isinstance(result, Tensor)
 
 
 def trace(model: Any, shape: Shape) -> Trace:
