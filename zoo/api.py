@@ -356,6 +356,7 @@ def publish(
     version: str,
     summary: str = "",
     license: str = "",  # noqa: A002 - the word of the registry
+    metrics: Mapping[str, Any] | None = None,
 ) -> ExactRef:
     """Publish a file that `zoo.save` wrote as a version of a variant, in the registry of a folder.
 
@@ -366,6 +367,7 @@ def publish(
         version: `MAJOR.MINOR.PATCH`. A version that exists is never changed.
         summary: One line for people; kept from earlier versions if empty.
         license: SPDX identifier of the weights' licence.
+        metrics: Figures beside those in the file, e.g. of the test split, in the form that `save` takes.
 
     Raises:
         RegistryError: The version exists, or the registry breaks a rule.
@@ -380,6 +382,7 @@ def publish(
         version=version,
         summary=summary,
         license_name=license,
+        metrics=metrics,
     )
 
 

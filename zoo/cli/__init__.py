@@ -35,6 +35,9 @@ COMMANDS = {
     ),
     "train": Command("zoo.cli.train", "train a variant, or a YAML file with 'spec' and 'recipe'"),
     "evaluate": Command("zoo.cli.evaluate", "measure a variant or a file on data"),
+    "publish": Command(
+        "zoo.cli.publish", "publish a file as a version, in the registry of a folder"
+    ),
     "plugins": Command("zoo.cli.plugins", "list the plug-ins, and what is wrong with them"),
     "doctor": Command("zoo.cli.doctor", "check this installation"),
 }

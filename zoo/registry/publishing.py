@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,14 @@ print(json.dumps({
 
 
 def publish(
-    path: Path, root: Path, *, name: str, version: str, summary: str = "", license_name: str = ""
+    path: Path,
+    root: Path,
+    *,
+    name: str,
+    version: str,
+    summary: str = "",
+    license_name: str = "",
+    metrics: Mapping[str, Any] | None = None,
 ) -> ExactRef:
     """Publish a weights file in the registry of folder `root`; see `zoo.publish`."""
     check_name(name)
@@ -60,6 +68,8 @@ def publish(
     entry = _entry(path, content)
     if license_name:
         entry["license"] = license_name
+    if metrics:
+        entry["metrics"] = {**entry.get("metrics", {}), **metrics}
     variant["summary"] = summary or variant.get("summary", "")
     variant["versions"][str(number)] = entry
     data["serial"] += 1
