@@ -35,4 +35,7 @@ def keep_large_blocks() -> bool:
         (_M_TRIM_THRESHOLD, _TRIM_THRESHOLD),
         (_M_TOP_PAD, _TOP_PAD),
     )
-    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+    results = [
+        mallopt(parameter, value) for parameter, value in settings
+    ]  # all three, whatever each says
+    return all(result == 1 for result in results)

@@ -18,12 +18,12 @@ class Score(NamedTuple):
     Attributes:
         accuracy: Share of the samples whose class got the highest score, in [0, 1].
         loss: Mean cross entropy, in nats.
-        count: Number of samples.
+        samples: Number of samples.
     """
 
     accuracy: float
     loss: float
-    count: int
+    samples: int
 
 
 def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> Score:
@@ -55,7 +55,7 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: in
     try:
         with torch.inference_mode():
             for part, classes in zip(
-                images.split(batch_size), labels.split(batch_size), strict=True
+                torch.split(images, batch_size), torch.split(labels, batch_size), strict=True
             ):
                 scores = model(normalize(part.to(device))).float()
                 classes = classes.to(device)  # noqa: PLW2901 - the same labels, where the scores are

@@ -10,26 +10,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import Sampler
 
-from zoo.errors import MissingExtra
 from zoo.train.augmentation import make_augmentation
 from zoo.train.normalization import Normalization
 from zoo.train.recipe import Recipe
 
-try:
-    from lightning.pytorch import LightningModule
-except ImportError as error:
-    raise MissingExtra(
-        "Training needs Lightning. Install it: pip install 'attn-zoo[train]'"
-    ) from error
 
-
-class Task(LightningModule):  # type: ignore[misc]  # Lightning is not seen by mypy
+class Task(LightningModule):
     """Train a model on batches of (uint8 images, labels).
 
     Args:
@@ -60,8 +53,9 @@ class Task(LightningModule):  # type: ignore[misc]  # Lightning is not seen by m
         scores = self.model(self._prepare(images))
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
         accuracy = (scores.detach().argmax(1) == labels).float().mean()
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
         figures = {"train/loss": loss.detach(), "train/top1": accuracy}
-        self.log_dict(figures, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:  # noqa: ARG002 - Lightning's

@@ -48,7 +48,7 @@ def _read(path: Path) -> tuple[ImageSplit, torch.Tensor]:
     """Return the images of a tar.gz, ordered by class and number, and each one's number in its class."""
     found: list[tuple[int, int, np.ndarray]] = []
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 match = _MEMBER.match(member.name)
                 file = archive.extractfile(member) if match and member.isfile() else None

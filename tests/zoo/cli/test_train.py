@@ -1,0 +1,171 @@
+"""`zoo train` and `zoo evaluate`, from the words on the command line to files and figures."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.cli import main
+from zoo.train.data import open_data
+from zoo.train.evaluation import evaluate
+
+SPEC = """\
+spec:
+  input: {kind: image, channels: 1, size: [28, 28]}
+  backbone: {name: plain_cnn, widths: [4, 8], depths: [1, 1]}
+  head: {name: avg}
+recipe: {epochs: 1, batch_size: 32, learning_rate: 0.01, seed: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 240 + 40 small images in MNIST's form, whose brightness tells their class."""
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    for part, count in (("train", 240), ("t10k", 40)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = random.integers(0, 20, (count, 28, 28)) + 20 * labels[:, None, None]
+        for name, array in (("images-idx3", images.astype(np.uint8)), ("labels-idx1", labels)):
+            header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            path = folder / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.tobytes()))
+    return folder
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A YAML file with a spec and a recipe."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def _train(spec: Path, root: Path, *more: str) -> int:
+    words = ["train", str(spec), "--data", "mnist", "--root", str(root), "--threads", "1"]
+    return main([*words, *more])
+
+
+def test_a_file_is_trained_evaluated_and_resumed(
+    spec: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trained file carries what the data gave, and its figures are those that are printed."""
+    run = tmp_path / "runs" / "one"
+    assert _train(spec, root, "--output", str(run), "--epochs", "2") == 0
+    printed = capsys.readouterr().out
+    assert "220 samples to train on, 20 to validate" in printed
+    assert "epoch 2/2" in printed
+    assert f"in {run / 'best.safetensors'}" in printed
+    model, data = zoo.load(run / "best.safetensors"), open_data("mnist", root)
+    assert model.labels == tuple("0123456789")
+    assert model.spec.input.mean == data.mean
+
+    what = ["evaluate", str(run / "best.safetensors"), "--data", "mnist", "--root", str(root)]
+    assert main([*what, "--split", "validation", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    score = evaluate(model, data.validation.images, data.validation.labels)
+    assert figures == {
+        "mnist/validation/top1": score.accuracy,
+        "mnist/validation/loss": pytest.approx(score.loss, rel=1e-5),
+        "samples": 20,
+    }
+    assert main(what) == 0
+    assert "mnist/test  accuracy" in capsys.readouterr().out
+
+    assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
+    assert main(["train", "--resume", str(run), "--epochs", "3"]) == 2
+    assert "was started with other values" in capsys.readouterr().err
+
+
+def test_the_folder_is_named_after_the_file(
+    spec: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --output the run goes to runs/<name>, and a second one is refused."""
+    monkeypatch.chdir(tmp_path)
+    assert _train(spec, root) == 0
+    assert (tmp_path / "runs" / "mine" / "best.safetensors").is_file()
+    assert _train(spec, root) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "zoo train needs WHAT"),
+        (["x.yaml"], "zoo train needs --data"),
+        (["x.yaml", "--data", "mnist"], "zoo train needs --root"),
+        (["x.yaml", "--data", "mnist", "--root", "."], "x.yaml cannot be read"),
+        (["--resume", "nowhere"], "nowhere holds no run to resume"),
+        (["x.yaml", "--threads", "0"], "--threads is 0"),
+        (["x.yaml", "--epochs", "two"], "invalid int value: 'two'"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and one line, without a traceback."""
+    assert main(["train", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("recipe: {", "recip: {"), "expected the blocks 'spec' and 'recipe' and nothing else"),
+        (("epochs: 1", "epoch: 1"), "recipe: unknown field 'epoch'. Did you mean 'epochs'"),
+        (("channels: 1", "channels: 3"), "takes images of 3 channels"),
+        (("size: [28, 28]", "size: [32, 32]"), "the data has 1 channels and 28x28 pixels"),
+        (("  head: {name: avg}\n", "  output: {num_classes: 7}\n"), "classes do not fit mnist"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(
+    spec: Path,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: tuple[str, str],
+    message: str,
+) -> None:
+    """The message says what is wrong, and no run is begun."""
+    assert change[0] in SPEC
+    spec.write_text(SPEC.replace(*change))
+    assert _train(spec, root, "--output", str(tmp_path / "run")) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_of_other_classes_is_not_evaluated(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures on classes that the model does not tell apart would mean nothing."""
+    torch.manual_seed(0)
+    model = zoo.compose(
+        {"name": "plain_cnn", "widths": [4], "depths": [1]},
+        input={"kind": "image", "channels": 1},
+        labels=["cat", "dog"],
+    )
+    zoo.save(model, tmp_path / "m.safetensors")
+    words = ["evaluate", str(tmp_path / "m.safetensors"), "--data", "mnist", "--root", str(root)]
+    assert main(words) == 2
+    assert "tells cat, dog apart; mnist has 0, 1" in capsys.readouterr().err
+
+
+def test_without_lightning_the_extra_is_named(spec: Path, root: Path, tmp_path: Path) -> None:
+    """The command says what to install, and leaves no folder behind."""
+    output = str(tmp_path / "run")
+    words = ["train", str(spec), "--data", "mnist", "--root", str(root), "--output", output]
+    code = f"import sys; sys.modules['lightning'] = None; from zoo.cli import main; sys.exit(main({words!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "zoo: error: Training needs Lightning. Install it: pip install 'attn-zoo[train]'\n"
+    )
+    assert not Path(output).exists()

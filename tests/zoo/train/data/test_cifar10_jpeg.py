@@ -1,0 +1,93 @@
+"""CIFAR-10 from its JPEG files."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zoo.errors import InvalidValue
+from zoo.train.data import open_data
+
+
+def _jpeg(grey: int, side: int = 32) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((side, side, 3), grey, np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def _tar(path: Path, members: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def _write(folder: Path) -> None:
+    _tar(
+        folder / "cifar10-train.tar.gz",
+        {
+            "train/truck/4500.jpg": _jpeg(90),
+            "train/cat/0002.jpg": _jpeg(32),
+            "train/cat/4999.jpg": _jpeg(39),
+            "train/airplane/0001.jpg": _jpeg(10),
+            "train/airplane/4499.jpg": _jpeg(19),
+            "train/notes.txt": b"not an image",
+        },
+    )
+    _tar(folder / "cifar10-test.tar.gz", {"test/dog/0000.jpg": _jpeg(50)})
+
+
+@pytest.mark.parametrize("place", [".", "cifar10"])
+def test_files_are_read_and_split(tmp_path: Path, place: str) -> None:
+    """Numbers from 4500 of each class are for validation; the order is by class and number."""
+    _write(tmp_path / place)
+    data = open_data("cifar10-jpeg", tmp_path)
+    assert data.train.labels.tolist() == [0, 0, 3]
+    assert data.train.images[:, 0, 0, 0].tolist() == [10, 19, 32]
+    assert data.validation.labels.tolist() == [3, 9]
+    assert data.test.labels.tolist() == [5]
+    assert data.train.images.shape == (3, 3, 32, 32)
+    assert data.train.images.dtype == torch.uint8
+    assert data.labels[5] == "dog"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The message says which file was looked for."""
+    with pytest.raises(InvalidValue, match=r"there is no cifar10-train.tar.gz in any of"):
+        open_data("cifar10-jpeg", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"train/cat/0001.jpg": b"no jpeg"}, "train/cat/0001.jpg is no JPEG image"),
+        ({"train/cow/0001.jpg": _jpeg(1)}, "a class 'cow', which is none of airplane"),
+        ({"train/cat/0001.jpg": _jpeg(1, side=16)}, "has 16x16 pixels, expected 32x32"),
+        ({"readme": b""}, "holds no image named like"),
+    ],
+)
+def test_archives_of_something_else_are_refused(
+    tmp_path: Path, members: dict[str, bytes], message: str
+) -> None:
+    """The message names the archive's member and what is wrong with it."""
+    _write(tmp_path)
+    _tar(tmp_path / "cifar10-train.tar.gz", members)
+    with pytest.raises(InvalidValue, match=message):
+        open_data("cifar10-jpeg", tmp_path)
+
+
+def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
+    """A file that is cut off is named."""
+    _write(tmp_path)
+    path = tmp_path / "cifar10-train.tar.gz"
+    path.write_bytes(path.read_bytes()[:-1500])
+    with pytest.raises(InvalidValue, match=r"cannot be read as a tar.gz"):
+        open_data("cifar10-jpeg", tmp_path)

@@ -1,0 +1,54 @@
+"""Figures of an evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import zoo
+from zoo.errors import InvalidValue
+from zoo.train.data.images import ImageData
+from zoo.train.evaluation import evaluate
+from zoo.train.normalization import Normalization
+
+
+def test_figures_are_those_of_a_count_by_hand(
+    data: ImageData, new_model: Callable[[], zoo.Model]
+) -> None:
+    """Accuracy and loss are what one gets sample by sample, for batches that do not divide the data."""
+    model, split = new_model(), data.test
+    score = evaluate(model, split.images, split.labels, batch_size=7)
+    model.eval()
+    normalize = Normalization(model.spec.input)
+    right, loss = 0, 0.0
+    with torch.no_grad():
+        for image, label in zip(split.images, split.labels.tolist(), strict=True):
+            scores = model(normalize(image[None]))[0].tolist()
+            right += scores.index(max(scores)) == label
+            loss += math.log(sum(math.exp(s) for s in scores)) - scores[label]
+    assert score.accuracy == right / 30
+    assert score.loss == pytest.approx(loss / 30, rel=1e-5)
+    assert score.samples == 30
+
+
+def test_the_models_mode_stays(data: ImageData, new_model: Callable[[], zoo.Model]) -> None:
+    """A model in training mode is in training mode afterwards, with its statistics untouched."""
+    model = new_model().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    evaluate(model, data.test.images, data.test.labels)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_does_not_fit_is_refused(data: ImageData, new_model: Callable[[], zoo.Model]) -> None:
+    """Unequal numbers, no samples, and classes that the model lacks are named."""
+    model, split = new_model(), data.test
+    with pytest.raises(InvalidValue, match="30 images, 29 labels"):
+        evaluate(model, split.images, split.labels[1:])
+    with pytest.raises(InvalidValue, match="0 images, 0 labels"):
+        evaluate(model, split.images[:0], split.labels[:0])
+    with pytest.raises(InvalidValue, match="A label is 5; the model has 3 classes"):
+        evaluate(model, split.images, torch.full((30,), 5))

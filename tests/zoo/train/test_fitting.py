@@ -1,0 +1,226 @@
+"""Trainings: what they leave behind, and going on with one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+import zoo
+from zoo.errors import InvalidValue, ZooError
+from zoo.spec import Spec
+from zoo.train.data.images import ImageData
+from zoo.train.evaluation import evaluate
+from zoo.train.fitting import Interrupted, fit, read_run, spec_for
+from zoo.train.recipe import Recipe
+
+RECIPE = Recipe(
+    epochs=3,
+    batch_size=20,
+    learning_rate=0.02,
+    augment=({"name": "crop", "padding": 1}, {"name": "flip"}),
+    seed=5,
+)
+NewModel = Callable[[], zoo.Model]
+
+
+def test_a_training_learns_and_leaves_its_files(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """The loss falls, and the folder holds the best model with its recipe and the figures."""
+    lines: list[str] = []
+    fitted = fit(new_model(), data, RECIPE, folder, report=lines.append)
+    losses = [figures["train/loss"] for figures in fitted.history]
+    assert losses[-1] < 0.7 * losses[0]
+    assert len(lines) == 3
+    assert "epoch 3/3" in lines[-1]
+    best = zoo.load(folder / "best.safetensors")
+    score = evaluate(best, data.validation.images, data.validation.labels)
+    assert score.accuracy == pytest.approx(fitted.best["validation/top1"])
+    assert score.loss == pytest.approx(fitted.best["validation/loss"], rel=1e-5)
+    result = json.loads((folder / "result.json").read_text())
+    assert Recipe.from_data(result["recipe"]) == RECIPE
+    assert Spec.from_data(result["spec"]) == best.spec
+    figure = result["metrics"]["shades/validation/top1"]
+    assert figure == {"mean": pytest.approx(score.accuracy, abs=1e-6), "seeds": 1}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "run.json", "result.json", "best.safetensors", "last.safetensors", "last.ckpt", "logs"
+    }  # fmt: skip
+
+
+def test_resuming_ends_at_the_same_weights(
+    data: ImageData, new_model: NewModel, tmp_path: Path
+) -> None:
+    """A run that Ctrl-C stopped and that was resumed equals one that was not stopped, to the last bit."""
+    fit(new_model(), data, RECIPE, tmp_path / "whole")
+    calls: list[str] = []
+
+    def interrupt(line: str) -> None:
+        calls.append(line)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    broken = tmp_path / "broken"
+    with pytest.raises(Interrupted, match=f"Go on with: zoo train --resume {broken}"):
+        fit(new_model(), data, RECIPE, broken, report=interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
+    torch.manual_seed(99)
+    fitted = fit(new_model(), data, RECIPE, broken, resume=True)
+    assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
+    whole = zoo.load(tmp_path / "whole" / "last.safetensors").state_dict()
+    resumed = zoo.load(broken / "last.safetensors").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_interrupt_in_the_first_epoch_says_that_nothing_is_kept(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """There is nothing to resume from yet."""
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="No epoch was complete"):
+        fit(new_model(), data, RECIPE, folder, report=interrupt)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """The message says in which epoch, and what to try."""
+    model = new_model()
+    with torch.no_grad():
+        model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(ZooError, match=r"loss became nan in epoch 1; .* lower learning rate"):
+        fit(model, data, RECIPE, folder)
+    assert not (folder / "best.safetensors").exists()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """A second run in the same folder is refused, before anything is touched."""
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(InvalidValue, match="already holds a run"):
+        fit(new_model(), data, RECIPE, folder)
+    assert (folder / "run.json").read_text() == "{}"
+
+
+def test_a_run_is_resumed_only_as_it_was_started(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """Another recipe, another spec, and a folder without a run are refused."""
+    recipe = msgspec.structs.replace(RECIPE, epochs=1)
+    with pytest.raises(InvalidValue, match="holds no run to resume"):
+        fit(new_model(), data, recipe, folder, resume=True)
+    fit(new_model(), data, recipe, folder)
+    other = msgspec.structs.replace(recipe, seed=6)
+    with pytest.raises(InvalidValue, match="a run with another recipe"):
+        fit(new_model(), data, other, folder, resume=True)
+    larger = zoo.compose(
+        {"name": "plain_cnn", "widths": [4, 16], "depths": [1, 1]},
+        input=new_model().spec.to_data()["input"],
+        labels=data.labels,
+    )
+    with pytest.raises(InvalidValue, match="a run with another spec"):
+        fit(larger, data, recipe, folder, resume=True)
+
+
+def test_a_run_file_of_others_is_refused(folder: Path) -> None:
+    """A run.json that does not say what is needed is named."""
+    folder.mkdir()
+    (folder / "run.json").write_text('{"spec": 1}')
+    with pytest.raises(InvalidValue, match="does not say spec, recipe and data"):
+        read_run(folder)
+
+
+def test_models_that_do_not_fit_the_data_are_refused(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """Another number of classes, other classes, or other images: nothing is written."""
+    model = new_model()
+    model.reset_classifier(7)
+    with pytest.raises(InvalidValue, match="7 classes, shades has 3"):
+        fit(model, data, RECIPE, folder)
+    model.reset_classifier(3, ["a", "b", "c"])
+    with pytest.raises(InvalidValue, match="classes are a, b, c; those of shades are dark"):
+        fit(model, data, RECIPE, folder)
+    small = replace(data, train=replace(data.train, images=data.train.images[..., :4]))
+    with pytest.raises(InvalidValue, match="the data has 1 channels and 8x4 pixels"):
+        fit(new_model(), small, RECIPE, folder)
+    assert not folder.exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(
+    data: ImageData, new_model: NewModel, tmp_path: Path
+) -> None:
+    """The message names the folder that cannot be made."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidValue, match="file/run cannot be made"):
+        fit(new_model(), data, RECIPE, tmp_path / "file" / "run")
+
+
+def test_bfloat16_and_channels_last_train(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """The other precision and memory format learn, too; the weights stay float32."""
+    recipe = msgspec.structs.replace(RECIPE, precision="bf16", channels_last=True)
+    fitted = fit(new_model(), data, recipe, folder)
+    assert fitted.history[-1]["train/loss"] < 0.7 * fitted.history[0]["train/loss"]
+    weights = zoo.load(fitted.path).state_dict().values()
+    assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+
+
+def test_logging_and_warnings_are_as_before(
+    data: ImageData, new_model: NewModel, folder: Path
+) -> None:
+    """What holds Lightning's chatter back during a training is gone afterwards."""
+    filters = list(warnings.filters)
+    level = logging.getLogger("lightning.pytorch").level
+    fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), folder)
+    assert warnings.filters == filters
+    assert logging.getLogger("lightning.pytorch").level == level
+
+
+def test_a_spec_is_filled_from_the_data(data: ImageData) -> None:
+    """Mean, std and labels come from the data where the spec leaves them out, and stay where it has them."""
+    bare = Spec.from_data({"input": {"kind": "image", "channels": 1}, "backbone": "plain_cnn"})
+    filled = spec_for(bare, data)
+    assert (filled.input.mean, filled.input.std) == (data.mean, data.std)
+    assert filled.output.labels == data.labels
+    own = Spec.from_data(
+        {
+            "input": {"kind": "image", "channels": 1, "mean": [0.5], "std": [0.25]},
+            "backbone": "plain_cnn",
+            "output": {"num_classes": 3},
+        }
+    )
+    assert spec_for(own, data).input == own.input
+
+
+@pytest.mark.parametrize("output", [{"num_classes": 4}, {"labels": ["a", "b", "c"]}])
+def test_a_spec_of_other_classes_is_refused(data: ImageData, output: dict[str, object]) -> None:
+    """Neither another number of classes nor other names fit."""
+    spec = Spec.from_data(
+        {"input": {"kind": "image", "channels": 1}, "backbone": "plain_cnn", "output": output}
+    )
+    with pytest.raises(InvalidValue, match="classes do not fit shades"):
+        spec_for(spec, data)
+
+
+def test_a_spec_of_another_kind_is_refused(data: ImageData) -> None:
+    """A model of sequences is not trained on images."""
+    spec = Spec.from_data({"input": {"kind": "sequence", "channels": 1}, "backbone": "plain_cnn"})
+    with pytest.raises(InvalidValue, match="kind 'sequence'; shades has images"):
+        spec_for(spec, data)

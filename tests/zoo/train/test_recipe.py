@@ -1,0 +1,69 @@
+"""Recipes read, checked, and those that are shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.registry.reader import read_yaml
+from zoo.spec import Spec
+from zoo.train.recipe import Recipe
+
+
+def test_data_reads_back_to_an_equal_recipe() -> None:
+    """A recipe survives the way through plain data."""
+    recipe = Recipe.from_data({"epochs": 3, "augment": ["flip", {"name": "crop", "padding": 2}]})
+    assert Recipe.from_data(recipe.to_data()) == recipe
+    assert recipe.augment == ({"name": "flip"}, {"name": "crop", "padding": 2})
+
+
+def test_a_bare_32_is_a_precision() -> None:
+    """YAML's number 32 means the text."""
+    assert Recipe.from_data({"precision": 32}).precision == "32"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "expected fields with names"),
+        ({"epoch": 3}, "unknown field 'epoch'. Did you mean 'epochs'"),
+        ({"epochs": 0}, "recipe.epochs: 0 is not at least 1"),
+        ({"epochs": "3"}, "Expected `int`, got `str` - at `recipe.epochs`"),
+        ({"batch_size": 0}, "recipe.batch_size: 0"),
+        ({"learning_rate": 0.0}, "recipe.learning_rate: 0.0 is not a finite number above 0"),
+        ({"weight_decay": -1.0}, "recipe.weight_decay"),
+        ({"momentum": 1.0}, "recipe.momentum"),
+        ({"label_smoothing": 1.0}, "recipe.label_smoothing"),
+        ({"seed": -1}, "recipe.seed"),
+        ({"optimizer": "adan"}, "Invalid enum value 'adan' - at `recipe.optimizer`"),
+        ({"precision": 16}, "at `recipe.precision`"),
+        (
+            {"augment": ["flop"]},
+            r"recipe.augment\[0\]: no augmentation is called 'flop'. Did you mean 'flip'",
+        ),
+        (
+            {"augment": [{"name": "crop", "paddin": 1}]},
+            "crop has no option 'paddin'. Did you mean 'padding'",
+        ),
+        ({"augment": [{"name": "crop", "padding": 0}]}, r"recipe.augment\[0\]: crop: padding 0"),
+        ({"augment": [{"name": "crop", "padding": "x"}]}, "crop cannot be made with"),
+    ],
+)
+def test_wrong_fields_are_refused(data: Any, message: str) -> None:
+    """Each wrong value is named, with its place and what it may be."""
+    with pytest.raises(InvalidValue, match=message):
+        Recipe.from_data(data)
+
+
+_RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", _RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    """Every file in recipes/ holds a spec and a recipe that can be read."""
+    data, _ = read_yaml(path)
+    Spec.from_data(data["spec"])
+    Recipe.from_data(data["recipe"])

@@ -1,0 +1,157 @@
+"""`zoo train`: train a variant, or a spec of one's own, by its recipe."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli import INTERRUPTED
+from zoo.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from zoo.spec import Spec
+    from zoo.train.recipe import Recipe
+
+SUMMARY = "train a variant, or a YAML file with 'spec' and 'recipe'"
+
+_OVERRIDES = ("epochs", "batch_size", "learning_rate", "precision", "seed")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "what", nargs="?", help="a ref, or a YAML file with the blocks 'spec' and 'recipe'"
+    )
+    parser.add_argument("--data", help="name of the data set: mnist, cifar10-jpeg")
+    parser.add_argument("--root", help="the folder that the data's files are in")
+    parser.add_argument("--output", help="folder for the run (default: runs/<name>)")
+    parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    parser.add_argument("--precision", choices=("32", "bf16"), help="instead of the recipe's")
+    parser.add_argument("--seed", type=int, help="instead of the recipe's")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+
+
+def run(args: Namespace) -> int:
+    """Run the command."""
+    from zoo.train import require_lightning
+    from zoo.train.allocator import keep_large_blocks
+
+    require_lightning()
+    keep_large_blocks()
+    if args.threads is not None:
+        set_threads(args.threads)
+    if args.resume is not None:
+        return _resume(args)
+    for name in ("what", "data", "root"):
+        if getattr(args, name) is None:
+            raise InvalidValue(
+                f"zoo train needs {'WHAT' if name == 'what' else f'--{name}'} (or --resume DIR)."
+            )
+    spec, recipe = read_what(args.what)
+    output = Path(args.output or Path("runs") / Path(args.what.partition("@")[0]).stem)
+    return _train(spec, _override(recipe, args), args.data, args.root, output, resume=False)
+
+
+def read_what(what: str) -> tuple[Spec, Recipe]:
+    """Return the spec and the recipe of a YAML file or of a version in a registry.
+
+    Raises:
+        ZooError: There is none of that name, or it does not say what is needed.
+    """
+    from zoo.spec import Spec
+    from zoo.train.recipe import Recipe
+
+    if what.endswith((".yaml", ".yml")):
+        from zoo.registry.reader import read_yaml
+
+        data, _ = read_yaml(Path(what))
+        if (
+            not isinstance(data, dict)
+            or "spec" not in data
+            or not data.keys() <= {"spec", "recipe"}
+        ):
+            raise InvalidValue(f"{what}: expected the blocks 'spec' and 'recipe' and nothing else.")
+        spec = Spec.from_data(data["spec"], where=f"{what}: spec")
+        return spec, Recipe.from_data(data.get("recipe") or {}, where=f"{what}: recipe")
+    from zoo.api import describe
+
+    version = describe(what)
+    return version.spec, Recipe.from_data(version.recipe, where=f"{version.ref}: recipe")
+
+
+def set_threads(count: int) -> None:
+    """Use so many threads on the CPU.
+
+    Raises:
+        InvalidValue: Fewer than 1 was asked.
+    """
+    import torch
+
+    if count < 1:
+        raise InvalidValue(f"--threads is {count}; give at least 1.")
+    torch.set_num_threads(count)
+
+
+def _override(recipe: Recipe, args: Namespace) -> Recipe:
+    from zoo.train.recipe import Recipe
+
+    given = {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
+    return Recipe.from_data({**recipe.to_data(), **given})
+
+
+def _resume(args: Namespace) -> int:
+    from zoo.spec import Spec
+    from zoo.train.fitting import read_run
+    from zoo.train.recipe import Recipe
+
+    output = Path(args.resume)
+    run = read_run(output)
+    spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
+    if args.data not in (None, run["data"]) or _override(recipe, args) != recipe:
+        raise InvalidValue(
+            f"{output} was started with other values; resume it as it was, or start another run."
+        )
+    if args.what is not None and args.what != run.get("what", args.what):
+        raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")
+    return _train(spec, recipe, run["data"], args.root or run["root"], output, resume=True)
+
+
+def _train(
+    spec: Spec, recipe: Recipe, data_name: str, root: str, output: Path, *, resume: bool
+) -> int:
+    import torch
+
+    from zoo.api import compose
+    from zoo.train.callbacks import best_line, write_line
+    from zoo.train.data import open_data
+    from zoo.train.fitting import Interrupted, fit, spec_for
+
+    data = open_data(data_name, root)
+    torch.manual_seed(recipe.seed)
+    model = compose(spec_for(spec, data))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    write_line(
+        f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
+    )
+    about: dict[str, Any] = {"root": str(Path(root).resolve())}
+    try:
+        fitted = fit(
+            model,
+            data,
+            recipe,
+            output,
+            run=about,
+            resume=resume,
+            progress=sys.stdout.isatty(),
+            report=write_line,
+        )
+    except Interrupted as error:
+        write_line(str(error))
+        return INTERRUPTED
+    write_line(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
+    return 0

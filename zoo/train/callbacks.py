@@ -1,0 +1,127 @@
+"""What Lightning calls during a training: keep the best model, show progress to people."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
+
+from zoo.errors import ZooError
+
+
+class KeepBest(Callback):
+    """Remember the figures of every epoch, and save the model whenever it is the best so far.
+
+    The best is the one with the highest validation accuracy; of equals, the one with the lowest loss.
+
+    Args:
+        save: Called with the figures of the epoch when its model is the best so far.
+        report: Called with one line for people after every epoch.
+
+    Attributes:
+        history: Figures of each epoch, by name, with `epoch` (from 1) and `seconds`.
+        best: The figures of the best epoch.
+    """
+
+    def __init__(
+        self, save: Callable[[dict[str, float]], None], report: Callable[[str], None]
+    ) -> None:
+        self.save, self.report = save, report
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the checkpoint keeps of this."""
+        return {"history": self.history, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
+        """Start the epoch's clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
+        """Take down the epoch's figures; validation has run by now."""
+        figures = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
+        }
+        figures["epoch"] = trainer.current_epoch + 1
+        figures["seconds"] = round(time.monotonic() - self._started, 2)
+        if not math.isfinite(figures["train/loss"]):
+            raise ZooError(
+                f"The loss became {figures['train/loss']} in epoch {figures['epoch']}; training stops, and the best"
+                " model so far is kept. Try a lower learning rate, or precision '32'."
+            )
+        self.history.append(figures)
+        if not self.best or _goodness(figures) > _goodness(self.best):
+            self.best = figures
+            self.save(figures)
+        self.report(
+            _line(
+                figures,
+                trainer.max_epochs,
+                len(trainer.train_dataloader.dataset),
+                best=self.best is figures,
+            )
+        )
+
+
+class Progress(TQDMProgressBar):
+    """A bar for each epoch: time left, samples a second, loss and accuracy."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__(refresh_rate=1)
+        self.batch_size = batch_size
+
+    def init_train_tqdm(self) -> Any:
+        """The bar, counting samples."""
+        return tqdm(
+            desc=self.train_description,
+            disable=self.is_disabled,
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stdout,
+            smoothing=0,
+            unit=" samples",
+            unit_scale=self.batch_size,
+        )
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """What stands behind the bar: figures, without the logger's version number."""
+        items = super().get_metrics(*args)
+        items.pop("v_num", None)
+        return items
+
+
+def write_line(text: str) -> None:
+    """Write a line for people, above the progress bar if there is one."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def best_line(best: dict[str, float], path: Path) -> str:
+    """Say which epoch was best and where its model is."""
+    return f"Best: epoch {best['epoch']:.0f}, validation accuracy {best['validation/top1']:.2%}, in {path}"
+
+
+def _goodness(figures: dict[str, float]) -> tuple[float, float]:
+    return figures["validation/top1"], -figures["validation/loss"]
+
+
+def _line(figures: dict[str, float], epochs: int, samples: int, *, best: bool) -> str:
+    return (
+        f"epoch {figures['epoch']:.0f}/{epochs}"
+        f"  train loss {figures['train/loss']:.4f} accuracy {figures['train/top1']:.2%}"
+        f"  validation loss {figures['validation/loss']:.4f} accuracy {figures['validation/top1']:.2%}"
+        f"  {samples / max(figures['seconds'], 1e-9):.0f} samples/s{'  best' if best else ''}"
+    )
