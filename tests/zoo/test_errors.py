@@ -1,0 +1,25 @@
+"""The end of a message about a name that nobody knows."""
+
+from __future__ import annotations
+
+import zoo
+from zoo.errors import near_misses
+
+
+def test_names_alike_are_suggested() -> None:
+    """The closest first."""
+    assert near_misses("cbm", ["cbam", "se", "eca"]) == "Did you mean 'cbam'?"
+
+
+def test_without_a_near_miss_all_are_listed_up_to_a_limit() -> None:
+    """The rest is counted."""
+    assert near_misses("zzz", ["b", "a"]) == "Known: 'a', 'b'."
+    assert near_misses("zzz", [f"a{n}" for n in range(10)], most=2) == "Known: 'a0', 'a1' and 8 more."
+    assert near_misses("zzz", []) == "There are none."
+
+
+def test_bad_values_are_value_errors_and_unknown_names_lookup_errors() -> None:
+    """So that code that knows nothing of zoo can catch them."""
+    assert issubclass(zoo.InvalidValue, ValueError)
+    assert issubclass(zoo.UnknownName, LookupError)
+    assert issubclass(zoo.MissingExtra, ImportError)

@@ -1,0 +1,128 @@
+"""Files are written whole or not at all, and read whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from zoo import InvalidValue, WeightsError
+from zoo.files import read_whole, write_atomically
+
+
+def test_a_file_is_written_and_read_back(tmp_path: Path) -> None:
+    """And nothing stands beside it."""
+    write_atomically(tmp_path / "f", b"content")
+    assert read_whole(tmp_path / "f") == b"content"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_file_that_is_there_is_replaced_whole(tmp_path: Path) -> None:
+    """Whoever has the old one open keeps it."""
+    (tmp_path / "f").write_bytes(b"the old and longer content")
+    with open(tmp_path / "f", "rb") as old:
+        write_atomically(tmp_path / "f", b"new")
+        assert old.read() == b"the old and longer content"
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    """Not those of a temporary file."""
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "f", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "f").stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """With the path that was asked for, not a temporary one."""
+    with pytest.raises(InvalidValue, match=r"gone/f cannot be written: No such file"):
+        write_atomically(tmp_path / "gone" / "f", b"")
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
+    """The folder stays as it was."""
+    (tmp_path / "f" / "inside").mkdir(parents=True)
+    with pytest.raises(InvalidValue, match=r"f cannot be written: Is a directory"):
+        write_atomically(tmp_path / "f", b"")
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    """The system's refusal stands for it: tests may run as root, whom permissions do not stop."""
+    refuse = PermissionError(13, "Permission denied")
+    with (
+        mock.patch("os.open", side_effect=refuse),
+        pytest.raises(InvalidValue, match="f cannot be written: Permission denied"),
+    ):
+        write_atomically(tmp_path / "f", b"")
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.replace"])
+def test_a_failure_on_the_way_keeps_the_old_file_and_leaves_nothing(
+    tmp_path: Path, call: str
+) -> None:
+    """At each step before the rename is done."""
+    (tmp_path / "f").write_bytes(b"old")
+    with (
+        mock.patch(call, side_effect=OSError(5, "Input/output error")),
+        pytest.raises(InvalidValue, match="f cannot be written: Input/output error"),
+    ):
+        write_atomically(tmp_path / "f", b"new")
+    assert os.listdir(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"old"
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while the bytes go to the disk."""
+    with mock.patch("os.fsync", side_effect=KeyboardInterrupt("stop")), pytest.raises(KeyboardInterrupt, match="stop"):
+        write_atomically(tmp_path / "f", b"new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files is a disk that is full after 1000 bytes."""
+    (tmp_path / "f").write_bytes(b"old")
+    program = (
+        "import resource, sys\nfrom pathlib import Path\nfrom zoo.files import write_atomically\n"
+        "from zoo import InvalidValue\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_atomically(Path(sys.argv[1]), bytes(100_000))\n"
+        "except InvalidValue as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "f")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "f cannot be written: File too large" in done.stdout
+    assert os.listdir(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["gone", "."])
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
+    """A file that is not there, and a folder."""
+    with pytest.raises(WeightsError, match="cannot be read: (No such file|Is a directory)"):
+        read_whole(tmp_path / name)
+
+
+def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
+    """The limit itself is allowed."""
+    (tmp_path / "f").write_bytes(b"12345")
+    assert read_whole(tmp_path / "f", limit=5) == b"12345"
+    with pytest.raises(WeightsError, match="f has 5 bytes; expected at most 4"):
+        read_whole(tmp_path / "f", limit=4)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    """Its end is never made up."""
+    (tmp_path / "f").write_bytes(b"12345")
+    with (
+        mock.patch("os.fstat", return_value=mock.Mock(st_size=9)),
+        pytest.raises(WeightsError, match="became shorter while it was read: 5 of 9 bytes"),
+    ):
+        read_whole(tmp_path / "f")
