@@ -100,7 +100,7 @@ def _save_picture(
         [Section(heading, cards[how]) for how, heading in _HEADINGS.items()],
     )
     content = BytesIO()
-    picture.save(content, "PNG", optimize=True)
+    picture.save(content, "PNG")
     write_atomically(path, content.getvalue())
 
 

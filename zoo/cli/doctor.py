@@ -48,7 +48,8 @@ def run(args: Namespace) -> int:
     if args.json:
         say_json([finding._asdict() for finding in findings])
     else:
-        say("", f"{states.count(PROBLEM)} problems, {states.count(WARNING)} warnings.")
+        numbers = [(states.count(state), state) for state in (PROBLEM, WARNING)]
+        say("", ", ".join(f"{n} {state}{'' if n == 1 else 's'}" for n, state in numbers) + ".")
     return 1 if PROBLEM in states else 0
 
 

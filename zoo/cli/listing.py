@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zoo import api
 from zoo.cli.arguments import whole_number
 from zoo.cli.terminal import count, figure, say, say_json, table, width, wrap
+from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
@@ -18,31 +19,35 @@ if TYPE_CHECKING:
 SUMMARY = "list variants, or components"
 
 
+# What `zoo list` and `zoo.list_variants` call alike.
+_CONDITIONS = ("backbone", "attention", "family", "head", "ndim", "max_params", "metric")
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
+    families = ", ".join(FAMILIES)
+    for words, metavar, text in (
+        ("--attention", "A", "only variants with this attention, e.g. cbam"),
+        ("--family", "F", f"only attentions of this family: {families}"),
+        ("--backbone", "B", "only variants with this backbone, e.g. attn_cnn"),
+        ("--head", "H", "only variants with this pooling head, e.g. gem"),
+        ("--max-params", "N", "only variants with at most so many parameters, e.g. 1M"),
+        ("--metric", "M", "only variants of which this holds, e.g. 'mnist/test/top1>0.99'"),
+        ("--sort", "KEY", "ref (default), params, or a metric such as mnist/test/top1"),
+    ):
+        parser.add_argument(words, metavar=metavar, help=text)
     parser.add_argument(
         "glob", nargs="?", default="*", metavar="GLOB", help="only names like this, with * and ?"
     )
     parser.add_argument(
-        "--attention", metavar="A", help="only variants with this attention, e.g. cbam"
-    )
-    parser.add_argument(
-        "--family",
-        metavar="F",
-        help="only attentions of this family: channel, spatial, mixed, self, branch",
-    )
-    parser.add_argument(
-        "--max-params", metavar="N", help="only variants with at most so many parameters, e.g. 1M"
-    )
-    parser.add_argument(
-        "--sort", metavar="KEY", help="ref (default), params, or a metric such as mnist/test/top1"
+        "--ndim", type=int, choices=(1, 2), help="only variants for sequences (1) or images (2)"
     )
     parser.add_argument(
         "--components",
         nargs="?",
         const="",
         metavar="KIND",
-        help="list components instead: backbone, attention, head",
+        help=f"list components instead, all or of one kind: {', '.join(KINDS)}",
     )
     parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -76,17 +81,12 @@ def show_variants(rows: list[VariantRow]) -> None:
 
 
 def _variants(args: Namespace) -> None:
-    rows = api.list_variants(
-        args.glob,
-        attention=args.attention,
-        family=args.family,
-        max_params=None
-        if args.max_params is None
-        else whole_number(args.max_params, "--max-params"),
-        sort=args.sort or "ref",
-    )
-    if args.attention is not None and not rows:
-        _check_attention(args.attention)
+    conditions = {name: getattr(args, name) for name in _CONDITIONS}
+    if args.max_params is not None:
+        conditions["max_params"] = whole_number(args.max_params, "--max-params")
+    rows = api.list_variants(args.glob, **conditions, sort=args.sort or "ref")
+    if not rows:
+        _check_names(args)
     if args.json:
         say_json([row._asdict() for row in rows])
     elif rows:
@@ -96,11 +96,15 @@ def _variants(args: Namespace) -> None:
 
 
 def _components(args: Namespace) -> None:
-    for option in ("attention", "max_params", "sort"):
-        if getattr(args, option) is not None:
+    for name in (*_CONDITIONS, "sort"):
+        if name != "family" and getattr(args, name) is not None:
             raise InvalidValue(
-                f"--{option.replace('_', '-')} picks variants; leave it out with --components."
+                f"--{name.replace('_', '-')} picks variants; leave it out with --components."
             )
+    if args.family is not None and args.family not in FAMILIES:
+        raise UnknownName(
+            f"There is no family {args.family!r}. {near_misses(args.family, FAMILIES)}"
+        )
     found = [
         component
         for component in api.list_components(args.components or None)
@@ -110,18 +114,10 @@ def _components(args: Namespace) -> None:
         say_json([component_data(component) for component in found])
     elif found:
         cells = [(c.title, c.family or "", c.origin, c.paper, c.summary) for c in found]
-        say(
-            *table(
-                ("component", "family", "origin", "paper", "summary"),
-                cells,
-                wrapped=2,
-                columns=width(),
-            )
-        )
+        headings = ("component", "family", "origin", "paper", "summary")
+        say(*table(headings, cells, wrapped=2, columns=width()))
     else:
-        say(
-            "Nothing found. `zoo list --components` lists them all; `zoo plugins` shows where they come from."
-        )
+        say("Nothing found. `zoo list --components` lists all components there are.")
 
 
 def component_data(component: Component) -> dict[str, object]:
@@ -140,30 +136,37 @@ def component_data(component: Component) -> dict[str, object]:
     return {name: getattr(component, name) for name in fields}
 
 
-def _check_attention(name: str) -> None:
-    known = [component.name for component in api.list_components("attention")]
-    if name not in known:
-        raise UnknownName(f"No plug-in offers attention/{name}. {near_misses(name, known)}")
+def _check_names(args: Namespace) -> None:
+    """Refuse names of components that nobody offers: they are the likeliest reason for an empty list."""
+    for kind in KINDS:
+        name = getattr(args, kind)
+        if name is None or _is_pattern(name) or "/" in name:
+            continue
+        known = [component.name for component in api.list_components(kind)]
+        if name not in known:
+            raise UnknownName(f"No plug-in offers {kind}/{name}. {near_misses(name, known)}")
 
 
 def _nothing_found(args: Namespace) -> str:
     everything = api.list_variants()
     if not everything:
         return "There are no variants in any registry yet. `zoo list --components` lists what to compose one from."
-    asked = [f"with a name like {args.glob!r}"] if args.glob != "*" else []
-    for option in ("attention", "family", "max_params"):
-        value = getattr(args, option)
-        asked += [f"--{option.replace('_', '-')} {value}"] if value is not None else []
+    asked = [f"a name like {args.glob!r}"] if args.glob != "*" else []
+    for name in _CONDITIONS:
+        value = getattr(args, name)
+        asked += [f"--{name.replace('_', '-')} {value}"] if value is not None else []
     names = [row.ref.partition("@")[0] for row in everything]
-    hint = (
-        near_misses(args.glob, names)
-        if args.glob != "*" and not set("*?[") & set(args.glob)
-        else ""
+    hint = "" if _is_pattern(args.glob) or args.glob in names else near_misses(args.glob, names)
+    wider = "Leave out a condition to see more, or all:" if len(asked) > 1 else "To see them all:"
+    return " ".join(
+        part
+        for part in (f"No variant has {' and '.join(asked)}.", hint, wider, "`zoo list`.")
+        if part
     )
-    return (
-        f"No variant {' and '.join(asked)}. {hint} `zoo list` lists all {len(everything)}; "
-        f"leave out {'a condition' if len(asked) > 1 else 'the condition'} to see more."
-    ).replace("  ", " ")
+
+
+def _is_pattern(text: str) -> bool:
+    return not set("*?[").isdisjoint(text)
 
 
 def _metrics(row: VariantRow) -> str:

@@ -228,11 +228,14 @@ def _block(title: str, data: Any) -> list[str]:
         return []
     import yaml
 
-    text = yaml.safe_dump(
-        data,
-        sort_keys=False,
-        default_flow_style=None,
-        allow_unicode=True,
-        width=(width() or 100) - 4,
-    )
-    return [f"  {title}", *(f"    {line}" for line in text.splitlines()), ""]
+    lines = [f"  {title}"]
+    for name, value in data.items():
+        text: str = yaml.safe_dump(
+            {name: value},
+            default_flow_style=None if isinstance(value, dict | list) else False,
+            sort_keys=False,
+            allow_unicode=True,
+            width=(width() or 100) - 4,
+        )
+        lines += [f"    {line}" for line in text.splitlines()]
+    return [*lines, ""]

@@ -1,0 +1,32 @@
+"""Numbers on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo import InvalidValue
+from zoo.cli.arguments import whole_number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("1000000", 10**6),
+        ("1_000_000", 10**6),
+        ("300k", 300_000),
+        ("1.5M", 1_500_000),
+        ("2 g", 2 * 10**9),
+        ("1B", 10**9),
+    ],
+)
+def test_a_number_may_have_a_unit(text, number):
+    """Numbers of parameters are read as people write them."""
+    assert whole_number(text, "--max-params") == number
+
+
+@pytest.mark.parametrize("text", ["", "k", "many", "-1", "1T", "nan", "inf", "1e40"])
+def test_what_is_no_number_is_refused(text):
+    """Anything else is an error that shows the forms there are."""
+    with pytest.raises(InvalidValue, match=r"--max-params: .* is no number. Write it like 300k"):
+        whole_number(text, "--max-params")

@@ -1,0 +1,182 @@
+"""`zoo list`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zoo import Component, plugins
+
+SELF_SPEC = {
+    "backbone": {"name": "attn_cnn"},
+    "attention": [{"name": "mhsa", "slot": "last"}],
+    "output": {"num_classes": 2},
+}
+
+
+@pytest.fixture
+def registry(make_registry):
+    """Two variants: `small`, with three versions and a figure, and `wide`."""
+    metrics = {"mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3}}
+    return make_registry(
+        small={
+            "1.0.0": {"params": 99_370},
+            "1.1.0": {"params": 99_370, "metrics": metrics},
+            "2.0.0-rc1": {},
+        },
+        wide={"1.0.0": {"params": 2_500_000, "spec": SELF_SPEC}},
+    )
+
+
+def names(done):
+    """The refs that a table shows."""
+    return [line.split()[0] for line in done.out.splitlines()[1:]]
+
+
+def test_each_variant_is_one_row(command, registry):
+    """A variant is listed by the version that its plain name comes to, with all there is to know at a glance."""
+    done = command("list", registry=registry)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "REF          PARAMS  METRICS                    COMPONENTS             SUMMARY",
+        "small@1.1.0  99.4 k  mnist top1 99.47 % ± 0.04  attn_cnn + se + avg    The small.",
+        "wide@1.0.0   2.5 M                              attn_cnn + mhsa + avg  The wide.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["s*"], ["small@1.1.0"]),
+        (["--attention", "mhsa"], ["wide@1.0.0"]),
+        (["--family", "channel"], ["small@1.1.0"]),
+        (["--backbone", "attn_cnn"], ["small@1.1.0", "wide@1.0.0"]),
+        (["--head", "a*"], ["small@1.1.0", "wide@1.0.0"]),
+        (["--max-params", "1M"], ["small@1.1.0"]),
+        (["--metric", "mnist/test/top1>0.99"], ["small@1.1.0"]),
+        (["--ndim", "2", "--sort", "params"], ["small@1.1.0", "wide@1.0.0"]),
+        (["--sort", "mnist/test/top1"], ["small@1.1.0", "wide@1.0.0"]),
+    ],
+)
+def test_conditions_pick(command, registry, words, found):
+    """Each condition leaves those variants of which it holds."""
+    assert names(command("list", *words, registry=registry)) == found
+
+
+def test_json_has_every_field(command, registry):
+    """`--json` gives the rows of `zoo.list_variants`."""
+    first, _ = json.loads(command("list", "--json", registry=registry).out)
+
+    assert first["ref"] == "small@1.1.0"
+    assert first["components"] == ["backbone/attn_cnn", "attention/se", "head/avg"]
+    assert first["metrics"]["mnist/test/top1"]["seeds"] == 3
+
+
+def test_a_narrow_terminal_gets_narrow_lines(command, registry, monkeypatch):
+    """The table keeps to the terminal's width."""
+    monkeypatch.setenv("COLUMNS", "48")
+
+    out = command("list", registry=registry).out
+
+    assert "small@1.1.0  99.4 k" in out
+    assert max(map(len, out.splitlines())) <= 48
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["smal"],
+            "No variant has a name like 'smal'. Did you mean 'small'? To see them all: `zoo list`.",
+        ),
+        (["x*"], "No variant has a name like 'x*'. To see them all: `zoo list`."),
+        (
+            ["--max-params", "1k", "--attention", "cbam"],
+            "No variant has --attention cbam and --max-params 1k. Leave out a condition to see more, or all: `zoo list`.",
+        ),
+    ],
+)
+def test_nothing_found_says_how_to_widen(command, registry, words, message):
+    """An empty list is no silence."""
+    assert command("list", *words, registry=registry) == (0, f"{message}\n", "")
+
+
+def test_nothing_found_is_empty_json(command, registry):
+    """Programs get an empty list."""
+    assert command("list", "x*", "--json", registry=registry).out == "[]\n"
+
+
+def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
+    """Without any variant the components are pointed to."""
+    assert "`zoo list --components`" in command("list", registry=make_registry()).out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--attention", "cbm"], "No plug-in offers attention/cbm. Did you mean 'cbam'?"),
+        (["--backbone", "attn_cn"], "No plug-in offers backbone/attn_cn. Did you mean 'attn_cnn'"),
+        (["--family", "chanel"], "There is no family 'chanel'. Did you mean 'channel'?"),
+        (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'?"),
+        (["--metric", ">"], "'>' is no condition on a metric"),
+        (["--max-params", "lots"], "--max-params: 'lots' is no number."),
+        (
+            ["--components", "atention"],
+            "'atention' is no kind of component. Did you mean 'attention'?",
+        ),
+        (
+            ["--components", "--sort", "params"],
+            "--sort picks variants; leave it out with --components.",
+        ),
+        (
+            ["--components", "--family", "chanel"],
+            "There is no family 'chanel'. Did you mean 'channel'?",
+        ),
+    ],
+)
+def test_a_name_that_nobody_offers_is_an_error(command, registry, words, message):
+    """A misspelt condition is told, with the near miss, instead of finding nothing."""
+    done = command("list", *words, registry=registry)
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_a_broken_registry_is_an_error(command, make_registry):
+    """A registry that breaks a rule is refused with its line, and no traceback."""
+    broken = make_registry()
+    (broken.root / "registry.yaml").write_text(
+        "schema: 1\nid: tests\nserial: 1\nvariants: {}\nextra: 1\n"
+    )
+
+    done = command("list", registry=broken)
+
+    assert (done.code, done.out) == (2, "")
+    assert "registry.yaml:5: extra: unknown field" in done.err
+
+
+def test_components_are_listed_with_their_origin(command):
+    """`--components` shows what plug-ins offer, whole or by kind, name and family."""
+    done = command("list", "--components", "attention")
+
+    assert done.code == 0
+    assert done.out.splitlines()[0].split() == ["COMPONENT", "FAMILY", "ORIGIN", "PAPER", "SUMMARY"]
+    assert "attention/cbam" in done.out
+    assert "arXiv 1807.06521" in done.out
+    assert "head/" not in done.out
+    assert names(command("list", "mh*", "--components")) == ["attention/mhsa"]
+    assert "attention/se" not in command("list", "--components", "--family", "self").out
+    assert "Nothing found" in command("list", "nothing*", "--components").out
+
+
+def test_components_as_json(command, own_catalog):
+    """`--json` gives every field; a summary's control characters come as escapes."""
+    plugins.register(Component(kind="head", name="odd", target="odd:Odd", summary="\x1b[2J"))
+
+    done = command("list", "odd", "--components", "--json")
+
+    assert json.loads(done.out)[0]["summary"] == "\x1b[2J"
+    assert "\x1b" not in done.out
+    assert "\\x1b[2J" in command("list", "odd", "--components").out

@@ -1,0 +1,159 @@
+"""`zoo predict`."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo.weights import to_bytes
+
+
+@pytest.fixture
+def model():
+    """A small untrained model of two classes."""
+    spec = {"name": "plain_cnn", "widths": [4]}
+    return zoo.compose(
+        spec, input={"kind": "image", "channels": 3, "size": [8, 8]}, labels=["cat", "dog\x07"]
+    )
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    """The model as a file."""
+    return str(zoo.save(model, tmp_path / "mine.safetensors"))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """An image file."""
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_each_image_gets_its_classes(command, file, photo):
+    """Every image is answered with its likeliest classes, labels escaped."""
+    done = command("predict", file, photo, photo)
+    lines = done.out.splitlines()
+
+    assert (done.code, done.err) == (0, "")
+    assert lines[:3] == lines[3:]
+    assert lines[0] == photo
+    assert {line.split()[0] for line in lines[1:3]} == {"cat", "dog\\x07"}
+    assert all(line.endswith("%") for line in lines[1:3])
+
+
+def test_json_is_what_the_api_says(command, file, photo):
+    """`--json` gives the numbers of `zoo.predict`, at most `--top` of them."""
+    done = command("predict", file, photo, "--json", "--top", "1")
+    best = zoo.predict(zoo.load(file), photo, top=1)[0]
+
+    assert json.loads(done.out) == [{"image": photo, "predictions": [best._asdict()]}]
+
+
+def test_a_ref_is_taken_with_its_weights(command, model, make_registry, photo):
+    """A ref is created with the weights that were published, whatever lies in the folder."""
+    spec = model.spec.to_data()
+    registry = make_registry(mine={"1.0.0": {"spec": spec, "blob": to_bytes(model, model.plan)}})
+
+    done = command("predict", "mine", photo, "--json", registry=registry)
+
+    best = zoo.predict(model.eval(), photo, top=1)[0]
+    assert json.loads(done.out)[0]["predictions"][0] == best._asdict()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no file"),
+        (b"no image", "is no image file that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "photo.png' "),
+    ],
+)
+def test_a_bad_image_is_an_error(command, file, photo, tmp_path, content, message):
+    """One image that cannot be read: an error, and no half of an answer."""
+    bad = tmp_path / "bad" / "photo.png"
+    if content is not None:
+        bad.parent.mkdir()
+        bad.write_bytes(content)
+
+    done = command("predict", file, photo, str(bad))
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_bad_files_are_errors(command, file, photo, tmp_path):
+    """A pickle, a file that is cut off, of another model, of nobody, or not there: each is one clear message."""
+    whole = (tmp_path / "mine.safetensors").read_bytes()
+    other = zoo.compose({"name": "plain_cnn", "widths": [8]}, num_classes=2)
+    faults = {
+        "pickle": (pickle.dumps([1]), "is a pickle"),
+        "zip": (b"PK\x03\x04" + b"\0" * 30, "is a pickle"),
+        "cut": (whole[:-4], "is cut off"),
+        "header": (whole[:40], "is cut off"),
+        "empty": (b"", "is no safetensors file"),
+        "other": (
+            _with_spec_of(whole, to_bytes(other, other.plan)),
+            "holds another model than its spec says",
+        ),
+    }
+    for name, (content, message) in faults.items():
+        bad = tmp_path / f"{name}.safetensors"
+        bad.write_bytes(content)
+        done = command("predict", str(bad), photo)
+        assert (done.code, done.out) == (2, ""), name
+        assert message in done.err
+        assert done.err.count("\n") == 1
+
+    done = command("predict", str(tmp_path / "nobody.safetensors"), photo)
+    assert (done.code, done.err.count("cannot be read")) == (2, 1)
+
+
+def _with_spec_of(content, other):
+    """The tensors of one file under the header line of metadata of another."""
+    first, second = (
+        json.loads(one[8 : 8 + int.from_bytes(one[:8], "little")]) for one in (content, other)
+    )
+    header = json.dumps({**first, "__metadata__": second["__metadata__"]}).encode()
+    return (
+        len(header).to_bytes(8, "little")
+        + header
+        + content[8 + int.from_bytes(content[:8], "little") :]
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing_like_this", "x.png"], "No variant is called 'nothing_like_this'."),
+        (["bare", "x.png"], "bare@1.0.0 has no weights."),
+        (["bare", "x.png", "--top", "0"], "--top is 0; show at least 1 class."),
+        (["bare", "x.png", "--top", "few"], "invalid int value: 'few'"),
+        (["bare"], "the following arguments are required: IMAGE"),
+    ],
+)
+def test_what_cannot_be_predicted_is_an_error(command, make_registry, words, message):
+    """An unknown ref, one without weights, or a wrong number is one clear message."""
+    done = command("predict", *words, registry=make_registry(bare={"1.0.0": {}}))
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_a_model_that_takes_no_images_is_refused(command, tmp_path, photo):
+    """A model of sequences is told apart before an image is read."""
+    model = zoo.compose(
+        {"name": "plain_cnn", "ndim": 1}, input={"kind": "sequence", "channels": 2}, num_classes=2
+    )
+    zoo.save(model, tmp_path / "sequence.safetensors")
+
+    done = command("predict", str(tmp_path / "sequence.safetensors"), photo)
+
+    assert done.code == 2
+    assert "takes a sequence, no image; use zoo.predict in Python." in done.err

@@ -1,0 +1,185 @@
+"""`zoo show`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from torch import nn
+
+from zoo import Component, plugins
+from zoo.cli.show import _options
+
+
+@pytest.fixture
+def registry(make_registry):
+    """`small`, with weights, everything that can be said of a version, and one withdrawn; `bare`, with nothing."""
+    full = {
+        "blob": b"weights",
+        "params": 99_370,
+        "metrics": {"mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3}},
+        "recipe": {"epochs": 20, "augment": [{"name": "affine", "degrees": 10}]},
+        "license": "Apache-2.0",
+        "requires": {"attn-zoo": ">=0.1"},
+        "provenance": {"data": "mnist", "note": "\x1b[31m"},
+    }
+    return make_registry(
+        small={"1.0.0": {"status": {"yanked": "trained on the test set"}}, "1.1.0": full},
+        bare={"1.0.0": {}},
+    )
+
+
+def test_a_version_is_shown_whole(command, registry):
+    """Spec, weights, figures, recipe, licence, provenance and the other versions are all there."""
+    done = command("show", "small", registry=registry)
+    lines = [line.strip() for line in done.out.splitlines()]
+
+    assert (done.code, done.err) == (0, "")
+    assert lines[:2] == ["small@1.1.0", "The small."]
+    assert f"registry    tests at {registry.root}" in lines
+    assert "parameters  99,370 (99.4 k)" in lines
+    assert (
+        "weights     sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c, 7 bytes"
+        in lines
+    )
+    assert "licence     Apache-2.0" in lines
+    assert "requires    attn-zoo >=0.1" in lines
+    assert "versions    1.0.0 (withdrawn), 1.1.0 (this)" in lines
+    assert "mnist/test/top1: 99.47 % ± 0.04 (mean of 3 trainings)" in lines
+    assert "- {name: se, slot: branch}" in lines
+    assert "backbone:" in lines
+    assert "epochs: 20" in lines
+    assert "\x1b" not in done.out
+
+
+def test_a_version_with_little_says_so(command, registry):
+    """What a registry does not say is named, not left to guess."""
+    out = command("show", "bare", registry=registry).out
+
+    assert "weights     none" in out
+    assert "parameters  not said" in out
+    assert "licence     not said" in out
+
+
+def test_a_withdrawn_version_is_shown_with_a_warning(command, registry):
+    """Asked for exactly, a withdrawn version is shown, with the reason."""
+    done = command("show", "small@1.0.0", registry=registry)
+
+    assert done.code == 0
+    assert done.err == (
+        "zoo: warning: small@1.0.0 was withdrawn by its publisher: trained on the test set\n"
+    )
+    assert "withdrawn   trained on the test set" in done.out
+
+
+def test_a_version_as_json(command, registry):
+    """`--json` gives all of it as data."""
+    data = json.loads(command("show", "small", "--json", registry=registry).out)
+
+    assert data["ref"] == "small@1.1.0"
+    assert data["weights"]["size"] == 7
+    assert data["spec"]["attention"] == [{"name": "se", "slot": "branch"}]
+    assert data["provenance"]["note"] == "\x1b[31m"
+    assert data["versions"] == ["1.0.0", "1.1.0"]
+
+
+def test_a_component_is_shown_with_its_header_and_options(command):
+    """The header of the component's file, its origin, and its options with defaults are shown."""
+    done = command("show", "attention/se")
+
+    assert (done.code, done.err) == (0, "")
+    for text in (
+        "Formula  z = mean of x over space",
+        "family      channel",
+        "paper       arXiv 1709.01507",
+        "works on    (N, C, L) and (N, C, H, W)",
+        "origin      attn-zoo 0.1.0",
+        "class       zoo_attention.channel.se:SqueezeExcite",
+        "options     reduction: int = 16",
+        "            min_hidden: int = 8",
+    ):
+        assert f"  {text}" in done.out
+    assert "ndim" not in done.out.partition("options")[2]
+
+
+def test_a_component_as_json(command):
+    """`--json` gives the same as data."""
+    data = json.loads(command("show", "attention/cbam", "--json").out)
+
+    assert (data["kind"], data["name"], data["family"]) == ("attention", "cbam", "mixed")
+    assert data["options"]["reduction"]["default"].isdigit()
+    assert data["about"][0].startswith("Convolutional block attention")
+
+
+@pytest.mark.parametrize("what", ["backbone/timm/resnet18", "timm/resnet18"])
+def test_a_name_in_a_name_space_is_shown(command, what):
+    """A backbone of a name space is shown by its whole name, with the input that it asks for."""
+    done = command("show", what)
+
+    assert done.code == 0
+    assert done.out.startswith("backbone/timm/resnet18\n")
+    assert "'size': [224, 224]" in done.out
+    assert "architecture" not in done.out.partition("options")[2]
+
+
+def test_a_component_of_this_process_is_shown(command, own_catalog):
+    """What was registered in this process is shown, too, with control characters escaped."""
+
+    class Odd(nn.Module):
+        def __init__(self, channels, *, ndim=2, scale, plain=None): ...
+
+    Odd.__module__ = "__main__"
+    Odd.__doc__ = "Odd \x1b[2J."
+    plugins.register(Component(kind="attention", name="odd", target=Odd, summary="\x07"))
+
+    out = command("show", "attention/odd").out
+
+    assert "  Odd \\x1b[2J." in out
+    assert "origin      this process (zoo.register)" in out
+    assert _options(Odd) == {"scale": ("any", "(required)"), "plain": ("any", "None")}
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("smal", "No variant is called 'smal'. Did you mean 'small'?"),
+        ("small@3", "There is no small@3. Versions of small: 1.0.0 (withdrawn), 1.1.0."),
+        ("small@1.0", "There is no small@1.0. Versions of small:"),
+        ("small@", "'small@' is no ref"),
+        ("Small", "'Small' is no ref"),
+        ("a/b/c", "'a/b/c' is no ref"),
+        ("zo/small", "there is no registry 'zo'. Did you mean 'zoo'?"),
+        ("attention/cbm", "No plug-in offers attention/cbm. Did you mean 'cbam'?"),
+        ("attention/", "No plug-in offers attention/."),
+        ("cbam", "A component has that name: `zoo show attention/cbam`."),
+        ("timm/resnt18", "timm has no architecture 'resnt18'. Did you mean 'resnet18'"),
+        ("small\x1b[2J", "'small\\x1b[2J' is no ref"),
+    ],
+)
+def test_what_nobody_knows_is_an_error(command, registry, what, message):
+    """An unknown name, version or ref gives one message that lists what is near, and exit code 2."""
+    done = command("show", what, registry=registry)
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_class_that_cannot_be_imported_is_an_error(process, make_plugin):
+    """A component whose target does not exist is named with its distribution."""
+    make_plugin(
+        "zoo_hollow",
+        "from zoo import Component, hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_heads():\n"
+        "    return [Component(name='hollow', target='zoo_hollow.nowhere:Hollow')]\n",
+    )
+
+    done = process("show", "head/hollow")
+
+    assert (done.code, done.out) == (2, "")
+    assert (
+        "head/hollow of zoo-hollow 1.0 cannot be loaded from 'zoo_hollow.nowhere:Hollow'"
+        in done.err
+    )
+    assert "Traceback" not in done.err
