@@ -1,0 +1,113 @@
+"""What attentions over positions share: a map as a row of tokens, and who reads whom.
+
+Masked positions are zeros among the tokens, and are not read. Where a sample has no real position, all of
+its positions are read: there is no other way to stay finite.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zoo_attention import masking
+
+
+def tokens(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the positions of a map (N, C, *spatial) in a row, (N, L, C)."""
+    return masking.fill(x, mask, 0.0).flatten(2).transpose(1, 2)
+
+
+def as_map(rows: Tensor, x: Tensor) -> Tensor:
+    """Return tokens (N, L, D) as a map (N, D, *spatial) of the size and dtype of x."""
+    return rows.transpose(1, 2).reshape(rows.shape[0], -1, *x.shape[2:]).to(x.dtype)
+
+
+def halved(row: Tensor, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return tokens (N, L, D) of x by maxima over two positions an axis, (N, K, D), and their mask."""
+    pool = functional.max_pool1d if x.ndim == 3 else functional.max_pool2d
+    small: Tensor = pool(masking.fill(as_map(row, x), mask, -math.inf), 2, ceil_mode=True)
+    if mask is None:
+        return tokens(small, None), None
+    kept = pool(mask.unsqueeze(1).to(x.dtype), 2, ceil_mode=True).squeeze(1) > 0
+    return tokens(small, kept), kept
+
+
+def unhalved(weights: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return weights (N, K) of the windows of `halved` as (N, *spatial): their positions share them."""
+    real = weights.new_ones(x.shape[0], *x.shape[2:]) if mask is None else mask.to(weights.dtype)
+    pad = [side for size in reversed(x.shape[2:]) for side in (0, size % 2)]
+    pool = functional.avg_pool1d if x.ndim == 3 else functional.avg_pool2d
+    number: Tensor = pool(functional.pad(real, pad).unsqueeze(1), 2).squeeze(1) * 2 ** (x.ndim - 2)
+    share = weights.reshape(number.shape) / number.clamp(min=1)
+    for axis, size in enumerate(x.shape[2:], 1):
+        share = share.repeat_interleave(2, axis).narrow(axis, 0, size)
+    return share * real
+
+
+def keys(mask: Tensor | None) -> Tensor | None:
+    """Return which positions may be read, (N, 1, L), from a mask (N, *spatial)."""
+    if mask is None:
+        return None
+    flat = mask.flatten(1)
+    return (flat | ~flat.any(1, keepdim=True)).unsqueeze(1)
+
+
+def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the softmax of scores (N, D, L) over the real ones of L positions."""
+    keep = keys(mask)
+    if keep is None:
+        return scores.softmax(2)
+    return scores.masked_fill(~keep, -math.inf).softmax(2)
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scale: float
+) -> Tensor:
+    """Return what each query reads, (N, L, D), from queries (N, L, d), keys (N, K, d), values (N, K, D).
+
+    Scores are multiplied by `scale`. All three may have heads, (N, heads, L, d), as then has the result.
+    """
+    if query.ndim == 3:
+        query, key, value = (t.unsqueeze(1) for t in (query, key, value))
+        return attend(query, key, value, mask, scale=scale).squeeze(1)
+    narrow, wide = query.shape[3], value.shape[3]
+    # torch's attention needs no (L, K) matrix, but only where all widths are equal.
+    if narrow < wide:
+        query, key = (functional.pad(t, (0, wide - narrow)) for t in (query, key))
+    keep = keys(mask)
+    keep = None if keep is None else keep.unsqueeze(1)  # (N, 1, 1, K)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=keep, scale=scale)
+
+
+def received(
+    query: Tensor, key: Tensor, mask: Tensor | None, *, scale: float, queries: Tensor | None = None
+) -> Tensor:
+    """Return how much each key is read, (N, K): the mean over heads and real queries, summing to 1.
+
+    Args:
+        query: (N, L, d) or, with heads, (N, heads, L, d).
+        key: (N, K, d) or (N, heads, K, d).
+        mask: (N, *spatial) of the keys.
+        scale: What the scores are multiplied by.
+        queries: (N, *spatial) of the queries, where it is not that of the keys.
+    """
+    scores = (query @ key.transpose(-1, -2)).mul(scale)  # (N, heads, L, K)
+    keep = keys(mask)
+    if keep is not None:
+        scores = scores.masked_fill(~(keep if scores.ndim == 3 else keep.unsqueeze(1)), -math.inf)
+    weights = scores.softmax(-1)
+    if weights.ndim == 4:
+        weights = weights.mean(1)
+    return mean_of_rows(weights, mask if queries is None else queries)
+
+
+def mean_of_rows(weights: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean of weights (N, L, K) over the real ones of L queries, (N, K)."""
+    keep = keys(mask)
+    if keep is None:
+        return weights.mean(1)
+    share = keep.to(weights.dtype)  # (N, 1, L)
+    return torch.matmul(share / share.sum(2, keepdim=True), weights).squeeze(1)
