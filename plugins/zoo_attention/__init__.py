@@ -43,10 +43,19 @@ def _component(
 # fmt: off
 COMPONENTS = [
     _component("se", "channel", "SqueezeExcite", "arXiv 1709.01507", "Weigh channels by what the whole map says"),
+    _component("ese", "channel", "EffectiveSqueezeExcite", "arXiv 1911.06667", "Weigh channels by one layer over their means"),
+    _component("ge", "channel", "GatherExcite", "arXiv 1810.12348", "Weigh each value by what its channel says around it"),
     _component("eca", "channel", "EfficientChannelAttention", "arXiv 1910.03151", "Weigh each channel by its neighbours' means"),
     _component("cbam", "mixed", "ConvBlockAttention", "arXiv 1807.06521", "Weigh channels, then positions, by means and maxima"),
+    _component("bam", "mixed", "BottleneckAttention", "arXiv 1807.06514", "Weigh each value by its channel and its neighbourhood together"),
+    _component("scse", "mixed", "ConcurrentSqueezeExcite", "arXiv 1803.02579", "Weigh channels and positions side by side, and add both"),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
+    _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),
+    _component("gc", "self", "GlobalContext", "arXiv 1904.11492", "Add one attention-pooled summary of the map to all positions"),
+    _component("sagan", "self", "SelfAttentionGAN", "arXiv 1805.08318", "Add what each position reads from all, from nothing at the start"),
+    _component("pam", "self", "PositionAttention", "arXiv 1809.02983", "Let each position read from all others, DANet's half over positions"),
+    _component("cam", "self", "ChannelReading", "arXiv 1809.02983", "Let each channel read from all others, DANet's half over channels"),
 ]
 # fmt: on
 
