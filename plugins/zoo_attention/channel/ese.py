@@ -1,0 +1,68 @@
+"""Effective squeeze-and-excitation: weigh channels by one layer over their means, without a bottleneck.
+
+Paper    Lee and Park, "CenterMask: Real-Time Anchor-Free Instance Segmentation", CVPR 2020, arXiv 1911.06667
+Formula  z = mean of x over space;   y = x * s(W z), with s(t) = min(max(t + 3, 0), 6) / 6
+Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
+Mask     z is the mean over real positions
+Cost     C^2 parameters, with biases C more; C^2 multiply-adds in the layer, C P for P positions to be weighed
+Differs  the paper's equation writes a sigmoid (`gate="sigmoid"`); the authors' networks use the hard sigmoid
+         above. No biases, as in the equation; `use_bias=True` is what networks were released with
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo import AttentionMap
+from zoo_attention import masking
+from zoo_attention.checks import check_bool, check_call, check_choice, check_construction
+
+
+class EffectiveSqueezeExcite(nn.Module):
+    """Weigh the channels of a map by one layer over their means.
+
+    Args:
+        channels: Number of channels C, at least 1.
+        ndim: Number of spatial dimensions, 1 or 2.
+        gate: What makes weights of the layer's outputs, `"hard_sigmoid"` or `"sigmoid"`.
+        use_bias: Whether the layer has a bias.
+
+    Raises:
+        InvalidValue: A value is of the wrong type or out of its range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        gate: Literal["hard_sigmoid", "sigmoid"] = "hard_sigmoid",
+        use_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        check_construction(self, channels, ndim)
+        check_choice(self, "gate", gate, ("hard_sigmoid", "sigmoid"))
+        check_bool(self, "use_bias", use_bias)
+        self.channels = channels
+        self.ndim = ndim
+        self.gate = gate
+        self.mix = nn.Linear(channels, channels, bias=use_bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return x with its channels weighed."""
+        return x * masking.spread(self._gate(x, mask), x)
+
+    def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
+        """Return the weight of each channel, from 0 to 1."""
+        return AttentionMap(channel=self._gate(x, mask))
+
+    def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        check_call(self, x, mask)
+        logits = self.mix(masking.mean(x, mask))  # (N, C)
+        return (
+            functional.hardsigmoid(logits) if self.gate == "hard_sigmoid" else torch.sigmoid(logits)
+        )
