@@ -10,7 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo.errors import ZooError, near_misses
+from zoo.cli.terminal import OutputError, complain, flush, say, say_error
+from zoo.errors import InvalidValue, ZooError, near_misses
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -55,11 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
-        sys.stdout.flush()
+        flush()
+    except OutputError as error:
+        _drop_output()
+        return _refuse(error)
     except ZooError as error:
         return _refuse(error)
     except KeyboardInterrupt:
-        sys.stderr.write("\nzoo: interrupted\n")
+        say_error("", "zoo: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         _drop_output()
@@ -70,19 +74,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     first = words[0] if words else ""
     if first in ("-h", "--help", "help"):
-        sys.stdout.write(_overview())
+        say(*_overview())
         return DONE
     if first == "--version":
         from zoo import __version__
 
-        sys.stdout.write(f"zoo {__version__}\n")
+        say(f"zoo {__version__}")
         return DONE
     if not words:
-        sys.stderr.write(_overview())
+        say_error(*_overview())
         return WRONG
     if first not in COMMANDS:
-        from zoo.errors import InvalidValue
-
         kind = "option" if first.startswith("-") else "command"
         raise InvalidValue(
             f"There is no {kind} {first!r}. {near_misses(first, COMMANDS)} See `zoo --help`."
@@ -108,26 +110,21 @@ def _run_command(name: str, words: list[str]) -> int:
     return code
 
 
-def _overview() -> str:
+def _overview() -> list[str]:
     width = max(len(name) for name in COMMANDS)
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: zoo COMMAND ...",
-            "",
-            "Any backbone x any attention x any pooling head, as one named, versioned, verifiable file.",
-            "",
-            *lines,
-            "",
-            "`zoo COMMAND --help` says more. `zoo --version` says which zoo this is.",
-            "",
-        ]
-    )
+    return [
+        "usage: zoo COMMAND ...",
+        "",
+        "Any backbone x any attention x any pooling head, as one named, versioned, verifiable file.",
+        "",
+        *lines,
+        "",
+        "`zoo COMMAND --help` says more. `zoo --version` says which zoo this is.",
+    ]
 
 
 def _refuse(error: ZooError) -> int:
-    from zoo.cli.terminal import complain
-
     if os.environ.get("ZOO_DEBUG"):
         import traceback
 

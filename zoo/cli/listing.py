@@ -170,13 +170,12 @@ def _is_pattern(text: str) -> bool:
 
 
 def _metrics(row: VariantRow) -> str:
-    shown = []
-    for name, metric in row.metrics.items():
-        data, _, measure = name.partition("/")
-        shown.append(
-            f"{data} {measure.removeprefix('test/')} {figure(name, metric)}".replace("  ", " ")
-        )
-    return ", ".join(shown)
+    """The figures on test data; where there are none, all."""
+    on_test = {name: metric for name, metric in row.metrics.items() if "/test/" in name}
+    return ", ".join(
+        f"{name.replace('/test/', ' ').replace('/', ' ')} {figure(name, metric)}"
+        for name, metric in (on_test or row.metrics).items()
+    )
 
 
 def _short(title: str) -> str:

@@ -10,10 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from zoo.errors import ZooError
 
 _GAP = "  "
 _NARROWEST = 20  # a column that is wrapped gets at least so many characters
+
+
+class OutputError(ZooError):
+    """What was asked for is known, but cannot be written."""
 
 
 def printable(text: object) -> str:
@@ -31,18 +38,40 @@ def say(*lines: str) -> None:
     _write(sys.stdout, lines)
 
 
+def say_error(*lines: str) -> None:
+    """Write lines to the standard error output."""
+    _write(sys.stderr, lines)
+
+
 def say_json(data: Any) -> None:
     """Write data as JSON, for programs."""
     import json
 
     text = json.dumps(data, indent=2, allow_nan=False)
-    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+    _put(sys.stdout, text.replace("\x7f", "\\u007f") + "\n")
 
 
 def complain(kind: str, message: str) -> None:
     """Write an error or a warning to the standard error output."""
-    sys.stdout.flush()
+    with suppress(OSError, ZooError):  # what was said before stands before
+        flush()
     _write(sys.stderr, [f"zoo: {kind}: {message}"])
+
+
+def flush() -> None:
+    """See that what was said is out.
+
+    Raises:
+        OutputError: It cannot be written, e.g. to a disk that is full.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"The output cannot be written: {error.strerror or error}.") from error
 
 
 def width() -> int | None:
@@ -137,7 +166,18 @@ def _is_share(name: str, mean: float) -> bool:
 def _write(stream: Any, lines: Iterable[str]) -> None:
     text = "".join(f"{printable(line)}\n" for line in lines)
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    _put(stream, text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _put(stream: Any, text: str) -> None:
+    if stream is None:  # closed by whoever started the process
+        return
+    try:
+        stream.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"The output cannot be written: {error.strerror or error}.") from error
 
 
 def _row(cells: Sequence[str], sizes: Sequence[int]) -> list[str]:

@@ -158,6 +158,34 @@ def test_a_closed_pipe_ends_the_command_quietly(cache):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="there is no device that is always full"
+)
+@pytest.mark.parametrize("words", [["--help"], ["list", "--components"], ["plugins", "--json"]])
+def test_a_full_disk_is_an_error(words, cache):
+    """Output that cannot be written is told, with exit code 2 and no traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 2
+    assert done.stderr == "zoo: error: The output cannot be written: No space left on device.\n"
+
+
+def test_no_output_at_all_is_no_fault(cache):
+    """A process that was started with its output closed does its work."""
+    line = f"{sys.executable} -m zoo list --components >&-; echo code $? >&2"
+
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+
+    assert done.stderr == "code 0\n"
+
+
 def test_warnings_of_ours_are_one_line_each(process, make_plugin):
     """A broken plug-in is reported once, readably, and the command goes on."""
     make_plugin("zoo_broken", "raise RuntimeError('no \\x1b[31mluck')")

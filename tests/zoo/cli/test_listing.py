@@ -18,7 +18,10 @@ SELF_SPEC = {
 @pytest.fixture
 def registry(make_registry):
     """Two variants: `small`, with three versions and a figure, and `wide`."""
-    metrics = {"mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3}}
+    metrics = {
+        "mnist/validation/top1": {"mean": 0.99},
+        "mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3},
+    }
     return make_registry(
         small={
             "1.0.0": {"params": 99_370},
@@ -116,10 +119,10 @@ def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--attention", "cbm"], "No plug-in offers attention/cbm. Did you mean 'cbam'?"),
+        (["--attention", "cbm"], "No plug-in offers attention/cbm. Did you mean 'cbam'"),
         (["--backbone", "attn_cn"], "No plug-in offers backbone/attn_cn. Did you mean 'attn_cnn'"),
         (["--family", "chanel"], "There is no family 'chanel'. Did you mean 'channel'?"),
-        (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'?"),
+        (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'"),
         (["--metric", ">"], "'>' is no condition on a metric"),
         (["--max-params", "lots"], "--max-params: 'lots' is no number."),
         (

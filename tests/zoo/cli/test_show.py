@@ -149,7 +149,7 @@ def test_a_component_of_this_process_is_shown(command, own_catalog):
         ("Small", "'Small' is no ref"),
         ("a/b/c", "'a/b/c' is no ref"),
         ("zo/small", "there is no registry 'zo'. Did you mean 'zoo'?"),
-        ("attention/cbm", "No plug-in offers attention/cbm. Did you mean 'cbam'?"),
+        ("attention/cbm", "No plug-in offers attention/cbm. Did you mean 'cbam'"),
         ("attention/", "No plug-in offers attention/."),
         ("cbam", "A component has that name: `zoo show attention/cbam`."),
         ("timm/resnt18", "timm has no architecture 'resnt18'. Did you mean 'resnet18'"),
