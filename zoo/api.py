@@ -323,9 +323,14 @@ def list_variants(
         condition=Condition.parse(metric) if metric is not None else None,
     )
     rows: dict[str, VariantRow] = {}
+    known: set[str] = (
+        set()
+    )  # the first registry that knows a name answers, even if nothing of it will do
     for registry in registries if registries is not None else default_registries():
         for listing in newest(registry.index.listings()):
-            rows.setdefault(listing.name, _row(registry, listing))
+            if listing.name not in known:
+                rows[listing.name] = _row(registry, listing)
+        known.update(registry.index.names())
     return _sorted([row for name, row in rows.items() if query.takes(name, row)], sort)
 
 
