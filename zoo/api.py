@@ -130,7 +130,6 @@ def compose(
         InvalidSpec: The parts do not fit together; the message says which and why.
         UnknownName: Nobody offers a component, or the backbone lacks a slot.
     """
-    from zoo.grammar import parse
     from zoo.spec import Spec
 
     if isinstance(backbone, Spec):
@@ -144,18 +143,36 @@ def compose(
             raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
     input, vocabulary = _without_vocabulary(input)  # noqa: A001 - as above
-    data = _said_once(
-        parse(backbone) if isinstance(backbone, str) else {"backbone": backbone},
+    spec = read_spec(
+        backbone,
         attention=[attention] if isinstance(attention, str | Mapping) else list(attention) or None,
         head=head,
         output=_output(num_classes, labels),
         input=input,
+        catalog=catalog,
     )
-    data.setdefault("input", _default_input(data["backbone"], catalog))
-    model = _build(plan_for(Spec.from_data(data), catalog=catalog))
+    model = _build(plan_for(spec, catalog=catalog))
     if vocabulary is not None and model.vocabulary is not None:
         model.vocabulary.fill(vocabulary)
     return model
+
+
+def read_spec(backbone: Block, *, catalog: Catalog | None = None, **blocks: Any) -> Spec:
+    """Read a spec from the short form, or from a backbone's block, and further blocks of a spec.
+
+    An input that nobody says is the one that the backbone asks for.
+
+    Raises:
+        InvalidSpec: A text is not understood, or says what a block says, too.
+        UnknownName: Nobody offers the backbone.
+    """
+    from zoo.grammar import parse
+    from zoo.spec import Spec
+
+    said = parse(backbone) if isinstance(backbone, str) else {"backbone": backbone}
+    data = _said_once(said, **blocks)
+    data.setdefault("input", _default_input(data["backbone"], catalog))
+    return Spec.from_data(data)
 
 
 def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None = None) -> Plan:

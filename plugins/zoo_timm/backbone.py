@@ -98,6 +98,19 @@ class TimmBackbone(nn.Module):
         """The places where an attention can stand, found from a traced run."""
         return [replace(slot, path=f"net.{slot.path}") for slot in self.findings().slots]
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:  # noqa: FBT001, FBT002 - timm's signature
+        """Keep fewer activations in training, in the way that timm has for the architecture.
+
+        Raises:
+            InvalidValue: timm has none for it.
+        """
+        try:
+            self.net.set_grad_checkpointing(enable)
+        except (AttributeError, AssertionError) as error:
+            raise InvalidValue(
+                f"timm/{self.architecture} has no gradient checkpointing: {error}"
+            ) from error
+
     def load_pretrained(self, source: bool | str) -> None:  # noqa: FBT001 - contract of a backbone
         """Load pretrained weights: True for those that timm names, else from a safetensors file or folder.
 

@@ -1,9 +1,9 @@
 """The way back: `import zoo_timm.door`, and `timm.create_model` knows our variants.
 
     import timm, zoo_timm.door
-    model = timm.create_model("zoo/attn_cnn_small", pretrained=True, num_classes=5)
+    model = timm.create_model("attn_cnn_small", pretrained=True, num_classes=5)
 
-timm looks a model up by what stands behind the last slash, so a variant is registered by its plain name.
+timm keeps names with a slash for hubs and folders, so a variant is registered by its plain name.
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ from zoo import api
 from zoo.cli.listing import component_data
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
-from zoo.errors import UnknownName
+from zoo.errors import InvalidRef, UnknownName
+from zoo.grammar import is_short_form
 from zoo.plugins import catalog
+from zoo.refs import Ref
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -29,7 +31,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0) or KIND/NAME (attention/cbam)",
+        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0), KIND/NAME (attention/cbam), or a spec in the"
+        " short form ('timm/resnet50 + cbam@branch')",
+    )
+    parser.add_argument(
+        "--slots", action="store_true", help="the slots of a backbone (timm/resnet50), as a tree"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -37,13 +43,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
-    if kind in KINDS:
+    if args.slots or (is_short_form(args.what) and not _is_ref(args.what)):
+        from zoo.cli.composed import show_composed, show_slots
+
+        (show_slots if args.slots else show_composed)(args.what, as_json=args.json)
+    elif kind in KINDS:
         _show_component(kind, name, as_json=args.json)
     elif f"{kind}/*" in {component.name for component in api.list_components("backbone")} and name:
         _show_component("backbone", args.what, as_json=args.json)
     else:
         _show_version(args.what, as_json=args.json)
     return 0
+
+
+def _is_ref(what: str) -> bool:
+    try:
+        Ref.parse(what)
+    except InvalidRef:
+        # A broken version is a broken ref: only these signs belong to a spec alone.
+        return not any(sign in what for sign in ("+", "(", "->"))
+    return True
 
 
 def _show_version(what: str, *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ def build(plan: Plan, *, initialize: bool = True) -> Model:
 
 
 def _build(plan: Plan) -> Model:
-    backbone = _build_backbone(plan)
+    backbone = build_backbone(plan)
     last, attentions = _insert_attentions(plan, backbone)
     head, classifier, plan = _build_head(plan, backbone)
     width = head.out_features
@@ -107,7 +107,8 @@ def construct(
     return module
 
 
-def _build_backbone(plan: Plan) -> Any:
+def build_backbone(plan: Plan) -> Any:
+    """Build the backbone alone, with its pretrained weights if the spec asks for them."""
     spec = plan.spec
     own: dict[str, Any] = {}
     if plan.backbone.name.endswith("/*"):

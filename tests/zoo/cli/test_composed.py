@@ -1,0 +1,59 @@
+"""`zoo show` of a spec in the short form, and of slots."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from zoo.cli import main
+
+
+def test_shows_what_a_spec_composes_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole spec, parameters by part, and where each attention stands."""
+    assert main(["show", "attn_cnn(widths=[8], depths=1) + se@branch + gem", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["attentions"] == ["backbone.stages.0.blocks.0.branch"]
+    assert shown["params_of"] == {
+        "backbone": 216 + 16 + 2 * (576 + 16),
+        "attention": 128,
+        "head": 1,
+    }
+    assert main(["show", shown["text"]]) == 0
+    assert "parameters  1,545" in capsys.readouterr().out
+
+
+def test_shows_slots_as_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
+    """Blocks that offer the same stand in one line."""
+    assert main(["show", "--slots", "attn_cnn(widths=[8, 16], depths=[1, 3])"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "attn_cnn(widths=[8, 16], depths=[1, 3])",
+        "├── stage 1   stage: 8 channels",
+        "│   └── block 1      conv: 8 channels   branch: 8 channels   block: 8 channels",
+        "├── stage 2   stage: 16 channels",
+        "│   └── blocks 1-3   conv: 16 channels   branch: 16 channels   block: 16 channels",
+        "└── last: 16 channels",
+    ]
+
+
+def test_shows_the_slots_of_a_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    """A ref stands for the backbone of its version."""
+    assert main(["show", "--slots", "attn_cnn_mnist", "--json"]) == 0
+    slots = json.loads(capsys.readouterr().out)
+    assert {slot["kind"] for slot in slots} == {"conv", "block", "stage"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show", "attn_cnn + cbm@branch"], "No plug-in offers attention/cbm. Did you mean"),
+        (["show", "attn_cnn + cbam@"], "not understood at character 17"),
+        (["show", "--slots", "attn_cnm"], "attn_c"),
+    ],
+)
+def test_bad_specs_are_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One clear message, exit code 2."""
+    assert main(words) == 2
+    assert message in capsys.readouterr().err

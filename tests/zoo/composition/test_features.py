@@ -1,0 +1,79 @@
+"""Maps of the stages, in the manner of timm."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import zoo
+
+
+@pytest.fixture(scope="module")
+def model() -> zoo.Model:
+    """Compose a small model of three stages."""
+    return zoo.compose(
+        "attn_cnn(widths=[8, 12, 16], depths=1) + se@stage + se@last", num_classes=3
+    ).eval()
+
+
+def test_feature_info_is_what_the_maps_are(model: zoo.Model) -> None:
+    """Channels and reduction agree with the maps of an input."""
+    maps = model.features_only()(torch.randn(1, 3, 32, 32))
+    info = model.feature_info
+    assert [one["num_chs"] for one in info] == [one.shape[1] for one in maps] == [8, 12, 16]
+    assert [one["reduction"] for one in info] == [32 // one.shape[-1] for one in maps] == [1, 2, 4]
+
+
+def test_features_of_chosen_stages(model: zoo.Model) -> None:
+    """`out_indices` picks stages, also from the end, and says so in `feature_info`."""
+    features = model.features_only([0, -1])
+    assert [one.shape[1] for one in features(torch.randn(1, 3, 16, 16))] == [8, 16]
+    assert [one["num_chs"] for one in features.feature_info] == [8, 16]
+
+
+def test_measuring_leaves_the_model_as_it_was() -> None:
+    """Mode and batch statistics are those of before."""
+    model = zoo.compose("attn_cnn(widths=[8])", num_classes=3).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert len(model.feature_info) == 1
+    assert model.training
+    assert model.backbone.norm.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_intermediates_come_with_the_last_map(model: zoo.Model) -> None:
+    """The last map is that of `forward_features`, with the attention before the head applied."""
+    x = torch.randn(2, 3, 16, 16)
+    last, maps = model.forward_intermediates(x)
+    torch.testing.assert_close(last, model.forward_features(x))
+    torch.testing.assert_close(maps[-1], model.backbone(x))
+    assert len(model.forward_intermediates(x, [1], intermediates_only=True)) == 1
+
+
+def test_a_stage_that_is_not_there_is_refused(model: zoo.Model) -> None:
+    """The error says how many stages there are."""
+    with pytest.raises(zoo.InvalidValue, match="no stage 3; the backbone has 3, counted from 0"):
+        model.features_only([3])
+
+
+@pytest.mark.parametrize("backbone", ["attn_cnn(widths=[8, 12], depths=2)", "timm/resnet18"])
+def test_checkpointing_changes_no_gradient(backbone: str) -> None:
+    """With gradient checkpointing the gradients are the same."""
+    torch.manual_seed(0)
+    model = zoo.compose(f"{backbone} + se@branch + se@stage", num_classes=2)
+    x = torch.randn(2, 3, 32, 32)
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        model(x).square().sum().backward()
+        return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+    plain = gradients()
+    model.set_grad_checkpointing()
+    torch.testing.assert_close(gradients(), plain)
+
+
+def test_a_backbone_that_cannot_checkpoint_says_so() -> None:
+    """The error names the backbone."""
+    with pytest.raises(zoo.InvalidValue, match="plain_cnn has no gradient checkpointing"):
+        zoo.compose("plain_cnn(widths=[8])").set_grad_checkpointing()
