@@ -30,7 +30,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "list": Command("zoo.cli.listing", "list variants, or components"),
     "show": Command("zoo.cli.show", "show all that is known of a variant or a component"),
-    "predict": Command("zoo.cli.predict", "classify images"),
+    "predict": Command("zoo.cli.predict", "classify images, sounds or texts"),
     "demo": Command(
         "zoo.cli.demo", "draw digits, classify them, and show where the attention looked"
     ),

@@ -1,4 +1,4 @@
-"""`zoo predict`: classify images with a variant or a file."""
+"""`zoo predict`: classify images, sounds or texts with a variant or a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoo.cli.opening import open_model
 from zoo.cli.terminal import printable, say, say_json
 from zoo.errors import InvalidValue
 
-SUMMARY = "classify images"
+SUMMARY = "classify images, sounds or texts"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -16,7 +16,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what", metavar="MODEL", help="a ref, or a .safetensors file that zoo.save wrote"
     )
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    parser.add_argument(
+        "samples",
+        metavar="SAMPLE",
+        nargs="+",
+        help="what the model takes: image files, WAV files, or texts in quotes",
+    )
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="how many classes to show (default: 5)"
     )
@@ -30,22 +35,18 @@ def run(args: Namespace) -> int:
     if args.top < 1:
         raise InvalidValue(f"--top is {args.top}; show at least 1 class.")
     model = open_model(args.what)
-    if model.spec.input.kind != "image":
-        raise InvalidValue(
-            f"{args.what} takes a {model.spec.input.kind}, no image; use zoo.predict in Python."
-        )
-    # All images before the first line: one that cannot be read leaves no half of an answer.
-    found = [(image, predict(model, image, top=args.top)) for image in args.images]
+    # All samples before the first line: one that cannot be read leaves no half of an answer.
+    found = [(sample, predict(model, sample, top=args.top)) for sample in args.samples]
     if args.json:
         say_json(
             [
-                {"image": image, "predictions": [one._asdict() for one in top]}
-                for image, top in found
+                {"sample": sample, "predictions": [one._asdict() for one in top]}
+                for sample, top in found
             ]
         )
         return 0
     columns = max(len(printable(one.label)) for _, top in found for one in top)
-    for image, top in found:
-        say(image)
+    for sample, top in found:
+        say(sample)
         say(*(f"  {printable(one.label):<{columns}}  {one.probability:6.1%}" for one in top))
     return 0

@@ -53,7 +53,7 @@ def test_json_is_what_the_api_says(command, file, photo):
     done = command("predict", file, photo, "--json", "--top", "1")
     best = zoo.predict(zoo.load(file), photo, top=1)[0]
 
-    assert json.loads(done.out) == [{"image": photo, "predictions": [best._asdict()]}]
+    assert json.loads(done.out) == [{"sample": photo, "predictions": [best._asdict()]}]
 
 
 def test_a_ref_is_taken_with_its_weights(command, model, make_registry, photo):
@@ -135,7 +135,7 @@ def _with_spec_of(content, other):
         (["bare", "x.png"], "bare@1.0.0 has no weights."),
         (["bare", "x.png", "--top", "0"], "--top is 0; show at least 1 class."),
         (["bare", "x.png", "--top", "few"], "invalid int value: 'few'"),
-        (["bare"], "the following arguments are required: IMAGE"),
+        (["bare"], "the following arguments are required: SAMPLE"),
     ],
 )
 def test_what_cannot_be_predicted_is_an_error(command, make_registry, words, message):
@@ -146,8 +146,23 @@ def test_what_cannot_be_predicted_is_an_error(command, make_registry, words, mes
     assert message in done.err
 
 
-def test_a_model_that_takes_no_images_is_refused(command, tmp_path, photo):
-    """A model of sequences is told apart before an image is read."""
+def test_classifies_texts(command, tmp_path):
+    """A model of texts takes them from the command line."""
+    words = {"kind": "text", "vocabulary": ["good", "bad"]}
+    model = zoo.compose("text_cnn", head="max", input=words, labels=["up", "down"])
+    zoo.save(model, tmp_path / "text.safetensors")
+
+    done = command("predict", str(tmp_path / "text.safetensors"), "so good", "so bad")
+
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if line.startswith("so")] == [
+        "so good",
+        "so bad",
+    ]
+
+
+def test_a_model_that_takes_no_such_sample_is_refused(command, tmp_path, photo):
+    """A model of sequences takes arrays, which a command line has not."""
     model = zoo.compose(
         {"name": "plain_cnn", "ndim": 1}, input={"kind": "sequence", "channels": 2}, num_classes=2
     )
@@ -156,4 +171,4 @@ def test_a_model_that_takes_no_images_is_refused(command, tmp_path, photo):
     done = command("predict", str(tmp_path / "sequence.safetensors"), photo)
 
     assert done.code == 2
-    assert "takes a sequence, no image; use zoo.predict in Python." in done.err
+    assert "A sequence is an array of numbers; got str" in done.err
