@@ -46,9 +46,14 @@ COMPONENTS = [
     _component("ese", "channel", "EffectiveSqueezeExcite", "arXiv 1911.06667", "Weigh channels by one layer over their means"),
     _component("ge", "channel", "GatherExcite", "arXiv 1810.12348", "Weigh each value by what its channel says around it"),
     _component("eca", "channel", "EfficientChannelAttention", "arXiv 1910.03151", "Weigh each channel by its neighbours' means"),
+    _component("gct", "channel", "GatedChannelTransform", "arXiv 1909.11519", "Let channels compete or cooperate by the norms of their maps"),
+    _component("gaussian_ct", "channel", "GaussianContext", "CVPR 2021", "Weigh a channel the less, the farther its mean is from the others'"),
+    _component("grn", "channel", "GlobalResponseNorm", "arXiv 2301.00808", "Strengthen channels whose maps are large among all channels"),
     _component("cbam", "mixed", "ConvBlockAttention", "arXiv 1807.06521", "Weigh channels, then positions, by means and maxima"),
     _component("bam", "mixed", "BottleneckAttention", "arXiv 1807.06514", "Weigh each value by its channel and its neighbourhood together"),
     _component("scse", "mixed", "ConcurrentSqueezeExcite", "arXiv 1803.02579", "Weigh channels and positions side by side, and add both"),
+    _component("sge", "mixed", "SpatialGroupEnhance", "arXiv 1905.09646", "Weigh positions, group by group, by their likeness to the mean"),
+    _component("shuffle", "mixed", "ShuffleAttention", "arXiv 2102.00240", "Weigh half of the channels by their means, half by position, and mix them"),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
     _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),
@@ -56,6 +61,12 @@ COMPONENTS = [
     _component("sagan", "self", "SelfAttentionGAN", "arXiv 1805.08318", "Add what each position reads from all, from nothing at the start"),
     _component("pam", "self", "PositionAttention", "arXiv 1809.02983", "Let each position read from all others, DANet's half over positions"),
     _component("cam", "self", "ChannelReading", "arXiv 1809.02983", "Let each channel read from all others, DANet's half over channels"),
+    _component("external", "self", "ExternalAttention", "arXiv 2105.02358", "Let each position read from a memory that all samples share"),
+    _component("a2", "self", "DoubleAttention", "arXiv 1810.11579", "Gather features of the whole map, and let each position pick from them"),
+    _component("xca", "self", "CrossCovarianceAttention", "arXiv 2106.09681", "Let each channel read from channels that are alike over the map"),
+    _component("efficient", "self", "EfficientAttention", "arXiv 1812.01243", "Let each position read from a summary of the map, in linear time"),
+    _component("criss_cross", "self", "CrissCrossAttention", "arXiv 1811.11721", "Let each position read from its row and column, twice"),
+    _component("axial", "self", "AxialAttention", "arXiv 1912.12180", "Let each position read from its column, then from its row"),
 ]
 # fmt: on
 

@@ -1,0 +1,90 @@
+"""Spatial group-wise enhance: weigh positions, group by group, by their likeness to the group's mean.
+
+Paper    Li et al., "Spatial Group-wise Enhance: Improving Semantic Feature Learning in Convolutional
+         Networks", arXiv 1905.09646
+Formula  in each group of channels, over positions i:  c_i = x_i . mean of x;   n_i = (c_i - m) / (s + eps),
+         m and s the mean and standard deviation of c;   y_i = x_i * sigmoid(w n_i + b), w, b a group
+Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
+Mask     all means and deviations are over real positions
+Cost     2 G parameters; 2 C P + 3 G P multiply-adds, G groups, P positions
+Differs  there are gcd(C, groups) groups, so that any width works. s divides the squares by P as in the
+         paper, where the authors' code (implus/PytorchInsight) divides by P - 1
+         (`use_sample_variance=True`). One position has s = 0 and n = 0, not 0/0
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from zoo import AttentionMap
+from zoo_attention import masking
+from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
+
+_EPS = 1e-5
+
+
+class SpatialGroupEnhance(nn.Module):
+    """Weigh the positions of each group of channels by their likeness to its mean.
+
+    Args:
+        channels: Number of channels C, at least 1.
+        ndim: Number of spatial dimensions, 1 or 2.
+        groups: Number of groups of channels, at least 1; of which the greatest common divisor with
+            `channels` is used.
+        use_sample_variance: Whether the variance of P values divides by P - 1, not by P.
+
+    Raises:
+        InvalidValue: A value is of the wrong type or out of its range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        groups: int = 64,
+        use_sample_variance: bool = False,
+    ) -> None:
+        super().__init__()
+        check_construction(self, channels, ndim)
+        check_integer(self, "groups", groups)
+        check_bool(self, "use_sample_variance", use_sample_variance)
+        self.channels = channels
+        self.ndim = ndim
+        self.groups = math.gcd(channels, groups)
+        self.use_sample_variance = use_sample_variance
+        self.weight = nn.Parameter(torch.zeros(self.groups))
+        self.bias = nn.Parameter(torch.ones(self.groups))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return x with the positions of each group weighed."""
+        gate = self._gate(x, mask).to(x.dtype)
+        return (self._split(x) * gate.unsqueeze(2)).flatten(1, 2)
+
+    def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
+        """Return the weight of each position, the mean over groups, between 0 and 1."""
+        return AttentionMap(spatial=self._gate(x, mask).mean(1))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Return x as (N, groups, C / groups, *spatial)."""
+        return x.reshape(x.shape[0], self.groups, -1, *x.shape[2:])
+
+    def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        check_call(self, x, mask)
+        if x.dtype in (torch.float16, torch.bfloat16):
+            x = x.float()  # products overflow in the one and are coarse in the other
+        x = masking.fill(x, mask, 0.0)
+        weighed = x * masking.spread(masking.mean(x, mask), x)
+        c = self._split(weighed).sum(2)  # (N, groups, *spatial)
+        deviation = masking.fill(c - masking.spread(masking.mean(c, mask), c), mask, 0.0)
+        number = masking.count(x, mask)
+        freedom = number - 1 if self.use_sample_variance else number
+        freedom = freedom.clamp(min=1) if isinstance(freedom, Tensor) else max(freedom, 1)
+        variance = deviation.square().flatten(2).sum(2) / freedom  # (N, groups)
+        # Not below what a float can hold: the root has no slope at 0.
+        scale = self.weight / (variance.clamp(min=torch.finfo(c.dtype).tiny).sqrt() + _EPS)
+        bias = masking.spread(self.bias.expand_as(scale), c)
+        return torch.addcmul(bias, deviation, masking.spread(scale, c)).sigmoid_()
