@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -71,6 +71,7 @@ class Anatomy:
         found = ((index, self._branch(index)) for index in range(len(self.nodes)))
         self.branches = {index: branch for index, branch in found if branch is not None}
         self._adding = {self.nodes[index].call for index in self.branches}
+        self._kinds = {type(self.calls[index].module) for index in self._adding if index >= 0}
         self.stages = tuple(self._stages(set(features)))
 
     def inside(self, index: int) -> range:
@@ -79,18 +80,16 @@ class Anatomy:
 
     def is_map(self, shape: Shape) -> bool:
         """Whether a shape is (N, C, H, W) of a map with the proportions of the image."""
-        if len(shape) != 4 or shape[2] <= 1 or not self._like_image(shape[2:]):
+        if len(shape) != 4 or shape[2] <= 1:
             return False
-        return not self._like_image(shape[1:3]) or (self.aspect == 1 and not self.channels_last)
+        first, last = (abs(wide / high - self.aspect) for high, wide in (shape[2:], shape[1:3]))
+        return first < 0.12 and (first < last or (first == last and not self.channels_last))
 
     def positions(self, index: int) -> int:
         """Return the number of positions in what a call gave; of the first tensor, if of several."""
         outputs = self.calls[index].outputs
         shape = self.nodes[outputs[0]].shape if outputs else (1, 1, 1)
         return prod(shape[2:]) if self.is_map(shape) else prod(shape[1:-1])
-
-    def _like_image(self, sides: Sequence[int]) -> bool:
-        return abs(sides[1] / sides[0] - self.aspect) < 0.12
 
     def _weight(self, bits: int, first: int = 0, stop: int | None = None) -> int:
         """Count the layers (convolutions, linear layers over positions) among nodes given as bits."""
@@ -155,25 +154,28 @@ class Anatomy:
         return end
 
     def _blocks(self, index: int) -> list[int]:
-        """Return the blocks in a call: the innermost parts that add to a shortcut, or are made of layers."""
+        """Return the blocks in a call: the parts that add to a shortcut, those like them, or made of layers."""
         call = self.calls[index]
-        name = call.path.rpartition(".")[2]
-        if name.startswith(_NO_BLOCKS):
+        if call.path.rpartition(".")[2].startswith(_NO_BLOCKS):
             return []
-        if index in self._adding:
+        if index in self._adding or type(call.module) in self._kinds:
             return [index]
+        chain = isinstance(call.module, nn.Sequential)
         parts = [c for c in call.children if self._layers(c) > 1 or c in self._adding]
         if not parts:
-            return (
-                []
-                if isinstance(call.module, nn.Sequential) or self._layers(index) <= 1
-                else [index]
-            )
-        wrapped = isinstance(call.module, nn.Sequential) and name.isdigit()
-        alone = wrapped and len(parts) == 1 and self._layers(index) > self._layers(parts[0])
-        if alone or not all(self._follows(a, b) for a, b in pairwise(parts)):
+            return [] if chain or self._layers(index) <= 1 else [index]
+        wraps = chain and parts[0] in self._adding and self._layers(index) > self._layers(parts[0])
+        if (wraps and len(parts) == 1) or not all(self._follows(a, b) for a, b in pairwise(parts)):
             return [index]
-        return [block for part in parts for block in self._blocks(part)]
+        found = [block for part in parts for block in self._blocks(part)]
+        if (not found and not chain) or (
+            self._gives_map(index) and not all(map(self._gives_map, found))
+        ):
+            return [index]
+        return found
+
+    def _gives_map(self, index: int) -> bool:
+        return any(self.is_map(self.nodes[node].shape) for node in self.calls[index].outputs[:1])
 
     def _follows(self, first: int, second: int) -> bool:
         """Whether a call takes what an earlier one gave."""

@@ -136,8 +136,12 @@ def _place(anatomy: Anatomy, nodes: Sequence[int], within: Iterable[int]) -> Cal
     if not nodes or not anatomy.is_map(anatomy.nodes[nodes[0]].shape):
         return None
     allowed = set(within)
-    given = (anatomy.calls[i] for i in anatomy.givers[nodes[0]] if i in allowed)
-    found = [call for call in given if anatomy.times[call.path] == 1 and not _drops(call.module)]
+    given = [i for i in anatomy.givers[nodes[0]] if i in allowed]
+    drops = [
+        i for i in given if isinstance(anatomy.calls[i].module, DropPath)
+    ]  # an attention stands before these
+    given = [i for i in given if not any(drop in (i, *anatomy.inside(i)) for drop in drops)]
+    found = [call for call in (anatomy.calls[i] for i in given) if anatomy.times[call.path] == 1]
     weighted = [call for call in found if any(True for _ in call.module.parameters())]
     return next(reversed(weighted or found), None)
 
@@ -193,8 +197,3 @@ def _replaceable(anatomy: Anatomy, call: Call) -> bool:
 
 def _keeps_shape(conv: Any) -> bool:
     return bool(conv.in_channels == conv.out_channels and conv.stride[0] == 1)
-
-
-def _drops(module: nn.Module) -> bool:
-    """Whether a module leaves out samples in training: an attention stands before that."""
-    return any(isinstance(part, DropPath) for part in module.modules())

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from timm.layers.drop import DropPath
 from torch import nn
 from zoo_timm.backbone import TimmBackbone
 
@@ -191,7 +192,7 @@ def test_options_reach_timm() -> None:
     backbone = TimmBackbone(3, architecture="resnet18", output_stride=8, drop_path_rate=0.1).eval()
     with torch.no_grad():
         assert backbone(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 8, 8)
-    assert any(type(module).__name__ == "DropPath" for module in backbone.modules())
+    assert any(isinstance(module, DropPath) for module in backbone.modules())
 
 
 def test_pretrained_where_timm_publishes_none_is_refused() -> None:

@@ -7,6 +7,7 @@ import torch
 from zoo_timm.backbone import TimmBackbone
 
 from zoo import Slot
+from zoo.composition.initialization import NoRandomInit
 
 
 def found(architecture: str, kind: str) -> list[Slot]:
@@ -18,7 +19,7 @@ def found(architecture: str, kind: str) -> list[Slot]:
 
 def test_resnet18_has_every_slot_of_its_eight_blocks() -> None:
     """Four stages of two basic blocks; the stem is no stage."""
-    slots = TimmBackbone(3, architecture="resnet18").slots()
+    slots = build("resnet18").slots()
     counts = {
         kind: sum(slot.kind == kind for slot in slots)
         for kind in ("branch", "block", "stage", "conv")
@@ -49,10 +50,26 @@ def test_a_stage_slot_is_at_the_last_block_not_at_the_container() -> None:
     ]
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "seresnet18", "resnet26t", "resnetv2_18"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "resnet18",
+        "seresnet18",
+        "resnetv2_18",
+        "vgg11",
+        "densenet121",
+        "convnext_atto",
+        "efficientnet_b0",
+        "regnety_002",
+        "dla46_c",
+        "ese_vovnet19b_dw",
+        "selecsls42",
+        "xception41",
+    ],
+)
 def test_every_slot_gets_a_map_of_the_channels_it_names(architecture: str) -> None:
     """The module at the path is called once a forward, with a map (N, channels, H, W) as output."""
-    backbone = TimmBackbone(3, architecture=architecture).eval()
+    backbone = build(architecture)
     slots = backbone.slots()
     shapes: dict[str, list[torch.Size]] = {}
     for path in {slot.path for slot in slots}:
@@ -68,6 +85,42 @@ def test_every_slot_gets_a_map_of_the_channels_it_names(architecture: str) -> No
         assert (width, height) == (height * 3 // 2, height)
 
 
+def test_a_strided_block_without_shortcut_is_a_block_like_its_kind() -> None:
+    """EfficientNet-B0 has 16 blocks in 5 sizes of map; 9 of them add to a shortcut."""
+    slots = build("efficientnet_b0").slots()
+    assert [
+        sum(slot.kind == "block" and slot.stage == stage for slot in slots) for stage in range(1, 6)
+    ] == [
+        1,
+        2,
+        2,
+        6,
+        5,
+    ]
+    assert sum(slot.kind == "branch" for slot in slots) == 9
+
+
+def test_a_block_of_a_plain_network_is_a_convolution_and_its_activation() -> None:
+    """VGG-11 has eight, in five sizes of map; the slot is before the pooling."""
+    slots = found("vgg11", "block")
+    assert [slot.stage for slot in slots] == [1, 2, 3, 3, 4, 4, 5, 5]
+    assert [slot.path for slot in slots[:2]] == ["net.features.1", "net.features.4"]
+
+
+def test_an_attention_stands_before_stochastic_depth() -> None:
+    """A sample that is left out is zero after it: the attention must see the branch itself."""
+    backbone = build("convnext_atto", drop_path_rate=0.5)
+    paths = [slot.path for slot in backbone.slots() if slot.kind == "branch"]
+    assert paths[0] == "net.stages.0.blocks.0.drop_path"
+    assert paths[-1] == "net.stages.3.blocks.1.drop_path.before"
+
+
+def test_a_map_with_channels_last_has_no_slot_rather_than_a_wrong_one() -> None:
+    """An attention put there would take rows for channels."""
+    kinds = {slot.kind for slot in build("mambaout_femto").slots()}
+    assert kinds.isdisjoint({"branch", "block", "stage"})
+
+
 def test_a_network_without_residual_branches_has_no_branch_slot() -> None:
     """VGG adds nothing to a shortcut: the slot is absent, not invented."""
     assert found("vgg11", "branch") == []
@@ -75,7 +128,7 @@ def test_a_network_without_residual_branches_has_no_branch_slot() -> None:
 
 def test_tracing_leaves_the_model_as_it_was() -> None:
     """No hook stays behind, no flag changes, no parameter moves to the meta device."""
-    backbone = TimmBackbone(3, architecture="resnet26").train()
+    backbone = build("resnet26").train()
     backbone.slots()
     assert all(module.training and not module._forward_hooks for module in backbone.modules())
     assert all(tensor.device.type == "cpu" for tensor in backbone.state_dict().values())
