@@ -1,0 +1,52 @@
+"""What there is, is documented: commands, hooks and public names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo import hookspecs
+from zoo.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+HOOKS = [name for name in vars(hookspecs) if name.startswith("zoo_")]
+
+
+@pytest.mark.parametrize("name", zoo.__all__)
+def test_readme_names_it(name: str) -> None:
+    """Each public name stands in the README."""
+    assert re.search(rf"\bzoo\.{name}\b", README)
+
+
+@pytest.mark.parametrize("name", zoo.__all__)
+def test_docstring_says_what_it_does(name: str) -> None:
+    """Each public name has a docstring of its own."""
+    value = getattr(zoo, name)
+    assert inspect.getdoc(value)
+    assert value.__doc__, f"zoo.{name} inherits its docstring"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_shows_the_command(command: str) -> None:
+    """Each command stands in the README as one would type it."""
+    assert re.search(rf"\bzoo {command}\b", README)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_readme_names_the_hook(hook: str) -> None:
+    """Each hook stands in the README and has a docstring."""
+    assert f"`{hook}`" in README or f"def {hook}(" in README
+    assert inspect.getdoc(getattr(hookspecs, hook))
+
+
+@pytest.mark.parametrize("component", zoo.list_components(), ids=lambda one: one.title)
+def test_component_says_what_it_is(component: zoo.Component) -> None:
+    """Each component of ours has a summary in one line, and its class a docstring."""
+    assert component.summary
+    assert "\n" not in component.summary
+    assert inspect.getdoc(component.load())
