@@ -106,11 +106,11 @@ def _override(recipe: Recipe, args: Namespace) -> Recipe:
 
 def _resume(args: Namespace) -> int:
     from zoo.spec import Spec
-    from zoo.train.fitting import read_run
     from zoo.train.recipe import Recipe
+    from zoo.train.run_folder import RunFolder
 
     output = Path(args.resume)
-    run = read_run(output)
+    run = RunFolder(output).read()
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
     if args.data not in (None, run["data"]) or _override(recipe, args) != recipe:
         raise InvalidValue(

@@ -77,7 +77,7 @@ class KeepBest(Callback):
 
 
 class Progress(TQDMProgressBar):
-    """A bar for each epoch: time left, samples a second, loss and accuracy."""
+    """A bar for each epoch: time left, samples a second, loss and accuracy of the batch at hand."""
 
     def __init__(self, batch_size: int) -> None:
         super().__init__(refresh_rate=1)
@@ -95,6 +95,17 @@ class Progress(TQDMProgressBar):
             unit=" samples",
             unit_scale=self.batch_size,
         )
+
+    def on_train_epoch_start(self, trainer: Any, *args: Any) -> None:
+        """Begin the bar anew; epochs are counted from 1."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        )
+
+    def init_validation_tqdm(self) -> Any:
+        """No bar of its own for validation; its figures stand in the epoch's line."""
+        return tqdm(disable=True)
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
         """What stands behind the bar: figures, without the logger's version number."""

@@ -53,7 +53,7 @@ class Task(LightningModule):
         scores = self.model(self._prepare(images))
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
         accuracy = (scores.detach().argmax(1) == labels).float().mean()
-        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        self.log_dict({"loss": loss.detach(), "accuracy": accuracy}, prog_bar=True, logger=False)
         figures = {"train/loss": loss.detach(), "train/top1": accuracy}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
@@ -66,7 +66,7 @@ class Task(LightningModule):
             "validation/loss": functional.cross_entropy(scores, labels),
             "validation/top1": (scores.argmax(1) == labels).float().mean(),
         }
-        self.log_dict(figures, prog_bar=True, batch_size=len(labels))
+        self.log_dict(figures, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule, stepped after every batch."""

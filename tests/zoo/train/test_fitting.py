@@ -19,7 +19,7 @@ from zoo.errors import InvalidValue, ZooError
 from zoo.spec import Spec
 from zoo.train.data.images import ImageData
 from zoo.train.evaluation import evaluate
-from zoo.train.fitting import Interrupted, fit, read_run, spec_for
+from zoo.train.fitting import Interrupted, fit, spec_for
 from zoo.train.recipe import Recipe
 
 RECIPE = Recipe(
@@ -135,14 +135,6 @@ def test_a_run_is_resumed_only_as_it_was_started(
     )
     with pytest.raises(InvalidValue, match="a run with another spec"):
         fit(larger, data, recipe, folder, resume=True)
-
-
-def test_a_run_file_of_others_is_refused(folder: Path) -> None:
-    """A run.json that does not say what is needed is named."""
-    folder.mkdir()
-    (folder / "run.json").write_text('{"spec": 1}')
-    with pytest.raises(InvalidValue, match="does not say spec, recipe and data"):
-        read_run(folder)
 
 
 def test_models_that_do_not_fit_the_data_are_refused(

@@ -21,7 +21,9 @@ def test_pixels_are_scaled_then_normalised() -> None:
 def test_without_mean_and_std_pixels_are_only_scaled() -> None:
     """An input block without mean and std asks for values from 0 to 1."""
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    assert Normalization(ImageInput(channels=3))(images).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert Normalization(ImageInput(channels=3))(images).flatten().tolist() == pytest.approx(
+        [0, 0.2, 1]
+    )
 
 
 def test_other_images_are_refused() -> None:

@@ -1,0 +1,137 @@
+"""The folder of a run.
+
+It holds `run.json` (what was asked), `best.safetensors` and `last.safetensors` (models), `result.json`
+(figures), `logs/` (CSV) and `last.ckpt`. The last is Lightning's own checkpoint, a torch file with
+optimizer and schedule. It is there to resume this run and is read by Lightning alone, with
+`weights_only`, so that nothing in it is executed; models are shared as safetensors files.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.errors import InvalidValue
+from zoo.files import write_atomically
+from zoo.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from zoo import Model
+
+
+class RunFolder:
+    """Where a run keeps what it makes.
+
+    Args:
+        path: The folder; it need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "last.ckpt"
+        self.logs = path / "logs"
+        self._run = path / "run.json"
+
+    @property
+    def sittings(self) -> int:
+        """How often it was begun or resumed so far; each sitting has a log of its own."""
+        return len(list(self.logs.glob("*")))
+
+    def model_path(self, which: Literal["best", "last"]) -> Path:
+        """The file of the best or the last model."""
+        return self.path / f"{which}.safetensors"
+
+    def read(self) -> dict[str, Any]:
+        """What was asked of the run.
+
+        Raises:
+            InvalidValue: There is no run in the folder.
+        """
+        try:
+            run = json.loads(self._run.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidValue(
+                f"{self.path} holds no run to resume: {self._run.name} cannot be read ({error})."
+            ) from None
+        if not isinstance(run, dict) or not {"spec", "recipe", "data"} <= run.keys():
+            raise InvalidValue(
+                f"{self._run} does not say spec, recipe and data; it is no run of ours."
+            )
+        return run
+
+    def prepare(self, run: dict[str, Any], *, resume: bool) -> None:
+        """Make the folder, or see that it holds the run to resume.
+
+        Raises:
+            InvalidValue: It holds another run, or cannot be made.
+        """
+        if resume:
+            there = self.read()
+            for what in ("spec", "recipe", "data"):
+                if there[what] != json.loads(json.dumps(run[what])):
+                    raise InvalidValue(
+                        f"{self.path} holds a run with another {what}; "
+                        "resume it as it was started, or choose another folder."
+                    )
+            return
+        if self._run.exists():
+            raise InvalidValue(
+                f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
+        _write_json(self._run, run)
+
+    def save_model(
+        self,
+        model: Model,
+        which: Literal["best", "last"],
+        data: str,
+        recipe: Recipe,
+        figures: dict[str, float],
+    ) -> None:
+        """Save a model with the figures of its epoch, its recipe and where it came from."""
+        import lightning
+        import torch
+
+        from zoo.api import save
+
+        provenance = {
+            "data": data,
+            "epoch": int(figures["epoch"]),
+            "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "torch": torch.__version__.partition("+")[0],
+            "lightning": lightning.__version__,
+        }
+        metrics = _metrics(figures, data)
+        save(
+            model,
+            self.model_path(which),
+            metrics=metrics,
+            recipe=recipe.to_data(),
+            provenance=provenance,
+        )
+
+    def write_result(
+        self,
+        asked: dict[str, Any],
+        best: dict[str, float],
+        history: list[dict[str, float]],
+        seconds: float,
+    ) -> None:
+        """Write the figures of a run that has ended."""
+        result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
+        _write_json(self.path / "result.json", {**result, "best": best, "history": history})
+
+
+def _metrics(figures: dict[str, float], data: str) -> dict[str, dict[str, float]]:
+    """An epoch's validation figures, as they stand in a registry."""
+    return {f"{data}/validation/top1": {"mean": round(figures["validation/top1"], 6), "seeds": 1}}
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(data, indent=2) + "\n").encode())
