@@ -54,6 +54,8 @@ COMPONENTS = [
     _component("scse", "mixed", "ConcurrentSqueezeExcite", "arXiv 1803.02579", "Weigh channels and positions side by side, and add both"),
     _component("sge", "mixed", "SpatialGroupEnhance", "arXiv 1905.09646", "Weigh positions, group by group, by their likeness to the mean"),
     _component("shuffle", "mixed", "ShuffleAttention", "arXiv 2102.00240", "Weigh half of the channels by their means, half by position, and mix them"),
+    _component("coord", "mixed", "CoordinateAttention", "arXiv 2103.02907", "Weigh each value by its row and by its column", ndims=(2,)),
+    _component("triplet", "mixed", "TripletAttention", "arXiv 2010.03045", "Weigh each value by three planes, one for each pair of axes", ndims=(2,)),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
     _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),

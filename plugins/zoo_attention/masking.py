@@ -48,6 +48,12 @@ def amax(x: Tensor, mask: Tensor | None) -> Tensor:
     return torch.where(mask.flatten(1).any(1, keepdim=True), largest, 0.0)
 
 
+def norm(x: Tensor, mask: Tensor | None, order: int) -> Tensor:
+    """Return the l1 or l2 norm (`order` 1 or 2) over real positions, (N, C), in at least float32."""
+    wide = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
+    return torch.linalg.vector_norm(fill(x, mask, 0.0).flatten(2), order, dim=2, dtype=wide)
+
+
 def spread(gate: Tensor, x: Tensor) -> Tensor:
     """Return a gate (N, C) as (N, C, 1, ...), in the dtype of x, so that x can be multiplied by it."""
     return gate.to(x.dtype)[(..., *[None] * (x.ndim - 2))]

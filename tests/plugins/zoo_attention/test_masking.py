@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from zoo_attention import masking
 
@@ -12,6 +13,17 @@ def test_statistics_are_those_of_real_values() -> None:
     mask = torch.tensor([[True, True, False], [True, False, False]])
     assert masking.mean(x, mask).tolist() == [[-1.5], [-2.0]]
     assert masking.amax(x, mask).tolist() == [[1.0], [-2.0]]
+
+
+def test_norms_are_those_of_real_values() -> None:
+    """A norm adds up the real values of its own sample and channel, in float32 at least."""
+    x = torch.tensor([[[3.0, -4.0, 9.0]], [[-2.0, float("nan"), float("inf")]]])  # (2, 1, 3)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    assert masking.norm(x, mask, 2).tolist() == [[5.0], [2.0]]
+    assert masking.norm(x, mask, 1).tolist() == [[7.0], [2.0]]
+    assert masking.norm(torch.full((1, 1, 2), 6e4).half(), None, 1).item() == pytest.approx(
+        12e4, 1e-3
+    )
 
 
 def test_a_sample_without_real_positions_gives_zeros() -> None:
