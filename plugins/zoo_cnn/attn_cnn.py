@@ -38,7 +38,8 @@ class AttentionCNN(ResidualNetwork):
         depths: Sequence[int] | int = 2,
         kernel_size: int = 3,
     ) -> None:
-        depths = [depths] * len(widths) if isinstance(depths, int) else depths
+        stages = len(widths) if isinstance(widths, list | tuple) else 0
+        depths = [depths] * stages if isinstance(depths, int) else depths
         check_stages(
             "attn_cnn",
             in_channels=in_channels,

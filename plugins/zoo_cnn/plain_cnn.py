@@ -52,7 +52,8 @@ class PlainCNN(nn.Module):
         kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        depths = [depths] * len(widths) if isinstance(depths, int) else depths
+        stages = len(widths) if isinstance(widths, list | tuple) else 0
+        depths = [depths] * stages if isinstance(depths, int) else depths
         check_stages(
             "plain_cnn",
             in_channels=in_channels,

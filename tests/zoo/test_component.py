@@ -18,23 +18,29 @@ def test_names_in_the_right_form_are_taken(name: str) -> None:
     assert Component(name=name, target="a.b:C").name == name
 
 
-@pytest.mark.parametrize("name", ["", "Se", "s-e", "_se", "se_", "1se", "se\n", "a/b", "a" * 65, None, "a/*/*"])
+@pytest.mark.parametrize(
+    "name", ["", "Se", "s-e", "_se", "se_", "1se", "se\n", "a/b", "a" * 65, None, "a/*/*"]
+)
 def test_names_in_another_form_are_refused(name: Any) -> None:
     """The form is shown."""
     with pytest.raises(InvalidValue, match="is not of the form 'lower_case_2'"):
         Component(name=name, target="a.b:C")
 
 
-@pytest.mark.parametrize("target", ["a.b", "a.b:", ":C", "a.b:C.D", "a.b:C\n", "a b:C", "", "a:b:c"])
+@pytest.mark.parametrize(
+    "target", ["a.b", "a.b:", ":C", "a.b:C.D", "a.b:C\n", "a b:C", "", "a:b:c"]
+)
 def test_targets_in_another_form_are_refused(target: str) -> None:
     """A target names one class of one module."""
-    with pytest.raises(InvalidValue, match="is not of the form 'package.module:Class'"):
+    with pytest.raises(InvalidValue, match=r"is not of the form 'package.module:Class'"):
         Component(name="x", target=target)
 
 
 def test_families_are_five() -> None:
     """Another one is refused with those there are."""
-    with pytest.raises(InvalidValue, match="family 'chanel' is none of channel, spatial, mixed, self, branch"):
+    with pytest.raises(
+        InvalidValue, match="family 'chanel' is none of channel, spatial, mixed, self, branch"
+    ):
         Component(name="x", target="a:B", family="chanel")
 
 

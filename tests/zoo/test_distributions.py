@@ -12,7 +12,9 @@ def install(folder: Path, name: str, version: str = "1.0", entries: str = "[zoo]
     """Write the metadata of a distribution."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: no\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: no\n"
+    )
     (info / "entry_points.txt").write_text(entries)
 
 
@@ -32,7 +34,9 @@ def test_entry_points_of_other_groups_are_not_ours(tmp_path: Path) -> None:
     """Comments and sections around ours are passed over."""
     text = "[console_scripts]\nx = x:main\n\n[zoo]\n# words\na = a.b:hooks\n\n[zoological]\nb = b\n"
     install(tmp_path, "my-dist", "2.1", text)
-    assert installed_entry_points([str(tmp_path)]) == [EntryPoint("a", "a.b:hooks", "my-dist", "2.1")]
+    assert installed_entry_points([str(tmp_path)]) == [
+        EntryPoint("a", "a.b:hooks", "my-dist", "2.1")
+    ]
 
 
 def test_the_first_of_two_installations_hides_the_later(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ def test_names_alike_are_suggested() -> None:
 def test_without_a_near_miss_all_are_listed_up_to_a_limit() -> None:
     """The rest is counted."""
     assert near_misses("zzz", ["b", "a"]) == "Known: 'a', 'b'."
-    assert near_misses("zzz", [f"a{n}" for n in range(10)], most=2) == "Known: 'a0', 'a1' and 8 more."
+    assert (
+        near_misses("zzz", [f"a{n}" for n in range(10)], most=2) == "Known: 'a0', 'a1' and 8 more."
+    )
     assert near_misses("zzz", []) == "There are none."
 
 

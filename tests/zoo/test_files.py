@@ -82,7 +82,10 @@ def test_a_failure_on_the_way_keeps_the_old_file_and_leaves_nothing(
 
 def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C while the bytes go to the disk."""
-    with mock.patch("os.fsync", side_effect=KeyboardInterrupt("stop")), pytest.raises(KeyboardInterrupt, match="stop"):
+    with (
+        mock.patch("os.fsync", side_effect=KeyboardInterrupt("stop")),
+        pytest.raises(KeyboardInterrupt, match="stop"),
+    ):
         write_atomically(tmp_path / "f", b"new")
     assert os.listdir(tmp_path) == []
 
@@ -106,7 +109,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["gone", "."])
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     """A file that is not there, and a folder."""
-    with pytest.raises(WeightsError, match="cannot be read: (No such file|Is a directory)"):
+    with pytest.raises(WeightsError, match=r"cannot be read: (No such file|Is a directory)"):
         read_whole(tmp_path / name)
 
 

@@ -95,8 +95,13 @@ def test_a_broken_plugin_is_named_and_left_out_and_the_others_work(
     make_plugin: MakePlugin, code: str, problem: str
 ) -> None:
     """Whatever it does at import or in its hooks."""
-    entries = [make_plugin("broken_one", code), make_plugin("good_one", offering("good_one", "good"))]
-    with pytest.warns(PluginWarning, match="'broken_one' of dist-broken_one 1.2 is left out: " + problem[:12]):
+    entries = [
+        make_plugin("broken_one", code),
+        make_plugin("good_one", offering("good_one", "good")),
+    ]
+    with pytest.warns(
+        PluginWarning, match="'broken_one' of dist-broken_one 1.2 is left out: " + problem[:12]
+    ):
         catalog = Catalog(entries)
     assert [plugin.state for plugin in catalog.plugins] == ["broken", "loaded"]
     assert problem in catalog.plugins[0].problem
@@ -105,7 +110,9 @@ def test_a_broken_plugin_is_named_and_left_out_and_the_others_work(
         catalog.component("attention", "other")
 
 
-def test_two_distributions_with_one_name_are_both_named_when_it_is_used(make_plugin: MakePlugin) -> None:
+def test_two_distributions_with_one_name_are_both_named_when_it_is_used(
+    make_plugin: MakePlugin,
+) -> None:
     """Never "last wins"; every other name works."""
     entries = [
         make_plugin("first", offering("first", "gauss")),
@@ -113,19 +120,24 @@ def test_two_distributions_with_one_name_are_both_named_when_it_is_used(make_plu
         make_plugin("third", offering("third", "other")),
     ]
     catalog = Catalog(entries)
-    with pytest.raises(PluginError, match=r"offered by dist-first 1\.2 and by dist-second 1\.2\. Uninstall"):
+    with pytest.raises(
+        PluginError, match=r"offered by dist-first 1\.2 and by dist-second 1\.2\. Uninstall"
+    ):
         catalog.component("attention", "gauss")
     assert catalog.component("attention", "other").distribution == "dist-third"
-    assert [c.distribution for c in catalog.components("attention")][:2] == ["dist-first", "dist-second"]
+    assert [c.distribution for c in catalog.components("attention")][:2] == [
+        "dist-first",
+        "dist-second",
+    ]
 
 
 def test_two_distributions_with_one_entry_point_name_are_both_seen(make_plugin: MakePlugin) -> None:
-    """pluggy's own loader would drop the second silently."""
+    """The loader of pluggy would drop the second silently."""
     entries = [
         make_plugin("one", offering("one", "gauss"), name="same"),
         make_plugin("two", offering("two", "gauss"), name="same"),
     ]
-    with pytest.raises(PluginError, match="dist-one 1.2 and by dist-two 1.2"):
+    with pytest.raises(PluginError, match=r"dist-one 1.2 and by dist-two 1.2"):
         Catalog(entries).component("attention", "gauss")
 
 
@@ -133,7 +145,9 @@ def test_a_plugin_that_takes_a_built_in_name_does_not_replace_it(make_plugin: Ma
     """It is named beside ours, and can be switched off."""
     thief = make_plugin("thief", offering("thief", "se"))
     ours = EntryPoint("zoo_attention", "zoo_attention", "attn-zoo", "0.1.0")
-    with pytest.raises(PluginError, match=r"attention/se is offered by attn-zoo 0\.1\.0 and by dist-thief"):
+    with pytest.raises(
+        PluginError, match=r"attention/se is offered by attn-zoo 0\.1\.0 and by dist-thief"
+    ):
         Catalog([ours, thief]).component("attention", "se")
     catalog = Catalog([ours, thief], disable=["thief"])
     assert catalog.component("attention", "se").distribution == "attn-zoo"
@@ -152,7 +166,9 @@ def test_an_unknown_name_is_answered_with_the_near_misses() -> None:
     """Of that kind."""
     with pytest.raises(UnknownName, match=r"No plug-in offers attention/cbm\. Did you mean 'cbam'"):
         plugins.catalog().component("attention", "cbm")
-    with pytest.raises(UnknownName, match=r"'atention' is no kind of component\. Did you mean 'attention'"):
+    with pytest.raises(
+        UnknownName, match=r"'atention' is no kind of component\. Did you mean 'attention'"
+    ):
         zoo.list_components("atention")
 
 
@@ -210,7 +226,9 @@ def test_registering_again_replaces_what_was_registered(own_catalog: None) -> No
 
 def test_a_name_that_a_plugin_offers_cannot_be_registered(own_catalog: None) -> None:
     """In its kind; another kind may use the word."""
-    with pytest.raises(PluginError, match=r"attention/se is offered by attn-zoo .* already. Choose"):
+    with pytest.raises(
+        PluginError, match=r"attention/se is offered by attn-zoo .* already. Choose"
+    ):
         zoo.attention("se", family="channel")(Gate)
     zoo.head("se")(Gate)
 
@@ -233,7 +251,9 @@ def test_configure_leaves_plugins_out_and_keeps_what_was_registered(own_catalog:
     assert plugins.catalog().component("attention", "mine").load() is Gate
 
 
-def test_the_environment_leaves_plugins_out(own_catalog: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_leaves_plugins_out(
+    own_catalog: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Several, with or without spaces."""
     monkeypatch.setenv("ZOO_DISABLE_PLUGINS", "zoo_timm, zoo_pooling,")
     states = {plugin.entry.name: plugin.state for plugin in plugins.catalog().plugins}
@@ -246,4 +266,9 @@ def test_our_own_plugins_load_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         catalog = Catalog()
-    assert {p.entry.name for p in catalog.plugins} >= {"zoo_attention", "zoo_cnn", "zoo_pooling", "zoo_timm"}
+    assert {p.entry.name for p in catalog.plugins} >= {
+        "zoo_attention",
+        "zoo_cnn",
+        "zoo_pooling",
+        "zoo_timm",
+    }

@@ -66,7 +66,7 @@ def test_numbers_are_ordered_as_semantic_versioning_says() -> None:
     texts += " 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0 1.0.1 1.2.0 1.10.0 2.0.0-rc1 2.0.0"
     numbers = [VersionNumber.parse(text) for text in texts.split()]
     assert all(earlier < later for earlier, later in pairwise(numbers))
-    assert sorted(reversed(numbers)) == numbers
+    assert max(numbers) == numbers[-1]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_numbers_are_ordered_as_semantic_versioning_says() -> None:
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
     """Every near miss is refused, and endless ones, too."""
-    with pytest.raises(InvalidRef, match="is no version number: write MAJOR.MINOR.PATCH"):
+    with pytest.raises(InvalidRef, match=r"is no version number: write MAJOR.MINOR.PATCH"):
         VersionNumber.parse(text)
 
 
@@ -128,7 +128,7 @@ def test_a_message_never_repeats_an_endless_text() -> None:
         ("a@1.2.0", "1.2.0-rc1", False),
     ],
 )
-def test_a_ref_takes_in_the_numbers_of_its_line(ref: str, number: str, allowed: bool) -> None:  # noqa: FBT001 - a column
+def test_a_ref_takes_in_the_numbers_of_its_line(ref: str, number: str, allowed: bool) -> None:
     """`@1` is the line 1, not everything that begins with 1."""
     assert Ref.parse(ref).allows(VersionNumber.parse(number)) is allowed
 

@@ -197,5 +197,5 @@ def test_what_has_no_fields_is_no_spec(data: object) -> None:
 
 def test_a_spec_needs_a_backbone() -> None:
     """The message shows how to give one."""
-    with pytest.raises(InvalidSpec, match="there is no 'backbone'. A spec needs one, e.g."):
+    with pytest.raises(InvalidSpec, match=r"there is no 'backbone'. A spec needs one, e.g."):
         Spec.from_data({"input": IMAGE})

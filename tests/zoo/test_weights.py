@@ -27,7 +27,9 @@ def file(header: object, data: bytes = b"") -> bytes:
     return len(text).to_bytes(8, "little") + text + data
 
 
-def tensor(begin: int, end: int, shape: object = None, dtype: str = "U8", **more: Any) -> dict[str, Any]:
+def tensor(
+    begin: int, end: int, shape: object = None, dtype: str = "U8", **more: Any
+) -> dict[str, Any]:
     """The description of one tensor."""
     shape = [end - begin] if shape is None else shape
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end], **more}
@@ -101,11 +103,15 @@ def test_a_file_is_read_by_other_readers(content: bytes) -> None:
     assert "classifier.weight" in load(content)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda x, p: torch.save(x, p, _use_new_zipfile_serialization=False)])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda x, p: torch.save(x, p, _use_new_zipfile_serialization=False)]
+)
 def test_a_pickle_under_any_name_is_not_opened(save: Any, tmp_path: Path) -> None:
     """Both forms of torch.save, told by their content."""
     save({"a": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(WeightsError, match="is a pickle .* It is not opened, because a pickle can run"):
+    with pytest.raises(
+        WeightsError, match=r"is a pickle .* It is not opened, because a pickle can run"
+    ):
         zoo.load(tmp_path / "m.safetensors")
 
 
@@ -216,7 +222,9 @@ def test_a_file_without_a_spec_of_ours_is_refused(metadata: object, message: str
 def test_a_spec_that_cannot_be_read_is_a_fault_of_the_file() -> None:
     """Not of the user, who gave none."""
     bad = {"zoo": json.dumps({"format": 1, "spec": {"backbon": "b"}})}
-    with pytest.raises(WeightsError, match="f carries a spec that cannot be read: spec: unknown field"):
+    with pytest.raises(
+        WeightsError, match="f carries a spec that cannot be read: spec: unknown field"
+    ):
         _ = parse(file({"__metadata__": bad}), "f").spec
 
 
@@ -235,7 +243,7 @@ def test_truncation_at_every_boundary_is_refused(content: bytes) -> None:
     lengths = {0, 1, 7, 8, 9, 8 + header // 2, 8 + header - 1, len(content) - 1}
     lengths |= {8 + header + end + shift for end in ends for shift in (-1, 0, 1)}
     for length in sorted(lengths - {len(content), len(content) + 1}):
-        with pytest.raises(WeightsError, match="is cut off|is no safetensors file"):
+        with pytest.raises(WeightsError, match=r"is cut off|is no safetensors file"):
             parse(content[:length], "f")
 
 
@@ -248,13 +256,17 @@ def test_trailing_bytes_are_refused(content: bytes) -> None:
 def test_the_tensors_of_another_model_are_refused(model: Model, content: bytes) -> None:
     """Names, shapes and dtypes must be exactly those of the spec."""
     other = zoo.compose({"name": "attn_cnn", "widths": [4, 8], "depths": 1}, num_classes=2)
-    with pytest.raises(WeightsError, match=r"holds another model than its spec says: .*it has besides"):
+    with pytest.raises(
+        WeightsError, match=r"holds another model than its spec says: .*it has besides"
+    ):
         load_into(other, parse(content, "f"))
     with pytest.raises(WeightsError, match=r"it lacks \d+ tensors, e\.g\. '"):
         load_into(model, parse(to_bytes(other, other.plan), "f"))
     wider = zoo.compose(model.spec)
     wider.reset_classifier(3)
-    with pytest.raises(WeightsError, match=r"'classifier.bias' is \('F32', \(2,\)\), expected \('F32', \(3,\)"):
+    with pytest.raises(
+        WeightsError, match=r"'classifier.bias' is \('F32', \(2,\)\), expected \('F32', \(3,\)"
+    ):
         load_into(wider, parse(content, "f"))
 
 
@@ -319,7 +331,7 @@ def test_what_could_not_be_loaded_again_is_not_saved(model: Model, tmp_path: Pat
         zoo.save(half, tmp_path / "m.safetensors")
     changed = zoo.compose(model.spec)
     changed.classifier = nn.Linear(8, 7)
-    with pytest.raises(InvalidValue, match="could not be loaded again: .*reset_classifier"):
+    with pytest.raises(InvalidValue, match=r"could not be loaded again: .*reset_classifier"):
         zoo.save(changed, tmp_path / "m.safetensors")
     assert list(tmp_path.glob("*.safetensors")) == []
 
@@ -338,7 +350,9 @@ def test_tensors_of_a_dtype_without_place_in_a_file_are_refused(model: Model) ->
     """By name."""
     odd = zoo.compose(model.spec)
     odd.register_buffer("phase", torch.zeros(2, dtype=torch.complex64))
-    with pytest.raises(InvalidValue, match="The tensor 'phase' is of torch.complex64; a file holds"):
+    with pytest.raises(
+        InvalidValue, match=r"The tensor 'phase' is of torch.complex64; a file holds"
+    ):
         to_bytes(odd, odd.plan)
 
 
@@ -350,7 +364,9 @@ def test_tensors_that_do_not_lie_on_their_boundary_are_read(content: bytes) -> N
     read = parse(shifted, "f")
     again = zoo.compose(read.spec)
     load_into(again, read)
-    assert all(value.data_ptr() % value.element_size() == 0 for value in again.state_dict().values())
+    assert all(
+        value.data_ptr() % value.element_size() == 0 for value in again.state_dict().values()
+    )
     assert to_bytes(again, again.plan) == content
 
 

@@ -90,7 +90,9 @@ def test_damage_that_shows_only_in_a_look_up_is_an_error_of_ours(
         Registry(registry.root).index.names()
 
 
-def test_without_a_cache_the_index_is_made_in_memory(make_registry: MakeRegistry, tmp_path: Path) -> None:
+def test_without_a_cache_the_index_is_made_in_memory(
+    make_registry: MakeRegistry, tmp_path: Path
+) -> None:
     """A folder that cannot be made is what a read-only home comes to."""
     root = make_registry(a_net={"1.0.0": {}}).root
     (tmp_path / "file").write_text("in the way")
@@ -100,7 +102,9 @@ def test_without_a_cache_the_index_is_made_in_memory(make_registry: MakeRegistry
 
 
 @pytest.mark.parametrize("name", ["a b", "50%25", "what?mode=memory", "#1", "ö"])
-def test_any_folder_can_be_the_cache(make_registry: MakeRegistry, tmp_path: Path, name: str) -> None:
+def test_any_folder_can_be_the_cache(
+    make_registry: MakeRegistry, tmp_path: Path, name: str
+) -> None:
     """Signs that mean something in an address are part of its name."""
     root = make_registry(a_net={"1.0.0": {}}).root
     Registry(root, cache=tmp_path / name)
@@ -159,12 +163,16 @@ def test_versions_of_a_newer_schema_are_left_out(make_registry: MakeRegistry) ->
     assert len(Registry(registry.root).index.skipped) == 2
 
 
-def test_processes_that_compile_at_once_all_succeed(make_registry: MakeRegistry, cache: Path) -> None:
+def test_processes_that_compile_at_once_all_succeed(
+    make_registry: MakeRegistry, cache: Path
+) -> None:
     """They leave one index and no temporary file."""
     root = make_registry(a_net={f"1.0.{n}": {} for n in range(200)}).root
     for file in compiled(cache):
         file.unlink()
-    program = f"from zoo import Registry; print(len(list(Registry({str(root)!r}).index.listings())))"
+    program = (
+        f"from zoo import Registry; print(len(list(Registry({str(root)!r}).index.listings())))"
+    )
     command = [sys.executable, "-c", program]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate(timeout=60)[0] for process in running] == ["200\n"] * 4

@@ -158,7 +158,7 @@ def test_a_file_beyond_the_limit_is_not_read_to_its_end(
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the reason of the system."""
-    with pytest.raises(RegistryError, match="gone.yaml cannot be read: No such file"):
+    with pytest.raises(RegistryError, match=r"gone.yaml cannot be read: No such file"):
         read_yaml(tmp_path / "gone.yaml")
 
 
@@ -167,8 +167,8 @@ def test_any_bytes_are_data_or_refused(content: bytes) -> None:
     """Nothing but RegistryError comes out of the reader."""
     try:
         parse_yaml(content, "r")
-    except RegistryError as error:
-        assert str(error).startswith("r")
+    except RegistryError:
+        return
 
 
 @given(st.text(alphabet="[]{}:,&*!|>'\"%@`#-? \n\tab1<~", max_size=60))
@@ -176,5 +176,5 @@ def test_any_signs_are_data_or_refused(text: str) -> None:
     """The same, with what YAML is made of."""
     try:
         parse(text)
-    except RegistryError as error:
-        assert str(error).startswith("r")
+    except RegistryError:
+        return

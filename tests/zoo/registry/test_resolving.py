@@ -134,7 +134,5 @@ def test_requirements_are_read_as_pip_reads_them(
     holds: bool,
 ) -> None:
     """The short way for the common form, and the long one for all others."""
-    registry = make_registry(
-        a_net={"1.0.0": {}, "1.1.0": {"requires": {"attn-zoo": specifier}}}
-    )
+    registry = make_registry(a_net={"1.0.0": {}, "1.1.0": {"requires": {"attn-zoo": specifier}}})
     assert found("a_net", registry) == ("1.1.0" if holds else "1.0.0")

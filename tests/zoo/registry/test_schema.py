@@ -84,7 +84,7 @@ def test_a_name_in_the_wrong_form_is_refused(name: str) -> None:
 )
 def test_a_version_in_the_wrong_form_is_refused(version: str) -> None:
     """`1.10` without quotes among them: it is no complete number."""
-    with pytest.raises(RegistryError, match="is no version number: write MAJOR.MINOR.PATCH"):
+    with pytest.raises(RegistryError, match=r"is no version number: write MAJOR.MINOR.PATCH"):
         read(registry(version=version))
 
 
@@ -112,7 +112,7 @@ def test_a_version_of_a_newer_schema_is_skipped_and_named() -> None:
 
 def test_a_registry_of_a_newer_schema_is_refused() -> None:
     """With what to do about it."""
-    with pytest.raises(RegistryError, match="schema 2; this version reads up to 1. Upgrade"):
+    with pytest.raises(RegistryError, match=r"schema 2; this version reads up to 1. Upgrade"):
         read("schema: 2\nfuture: true\n")
 
 

@@ -1,0 +1,55 @@
+"""Attention maps: what each inserted attention weighs, without a trace left in the model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo import AttentionMap
+
+
+def test_each_attention_tells_its_weights_in_the_order_it_is_called() -> None:
+    """Channel gates by channel, self-attention by position, summing to one."""
+    placed = [{"name": "mhsa", "slot": "last"}, {"name": "se", "slot": "stage"}]
+    model = zoo.compose({"name": "attn_cnn", "widths": [8, 16]}, placed, num_classes=2)
+    maps = zoo.attention_maps(model, torch.randn(2, 3, 8, 6))
+    assert list(maps) == ["backbone.stages.0.after", "backbone.stages.1.after", "last"]
+    gate = maps["backbone.stages.0.after"].channel
+    assert gate is not None
+    assert gate.shape == (2, 8)
+    received = maps["last"].spatial
+    assert received is not None
+    assert received.shape == (2, 4, 3)
+    torch.testing.assert_close(received.sum((1, 2)), torch.ones(2))
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    """Modes of each part, statistics, gradients and hooks, also after an error."""
+    model = zoo.compose("attn_cnn", {"name": "se", "slot": "branch"}, num_classes=2).train()
+    model.backbone.norm.eval()
+    modes = {name: module.training for name, module in model.named_modules()}
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    zoo.attention_maps(model, torch.randn(2, 3, 8, 8))
+    with pytest.raises(zoo.InvalidValue, match=r"takes \(batch, 3"):
+        zoo.attention_maps(model, torch.randn(2, 4, 8, 8))
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_an_attention_that_cannot_tell_gives_an_empty_map(own_catalog: None) -> None:
+    """It is there, so that one sees that it was asked."""
+
+    class Silent(nn.Module):
+        def __init__(self, channels: int, *, ndim: int = 2) -> None:
+            super().__init__()
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+            return x
+
+    zoo.attention("silent", family="channel")(Silent)
+    model = zoo.compose("attn_cnn", {"name": "silent", "slot": "last"})
+    assert zoo.attention_maps(model, torch.randn(1, 3, 8, 8)) == {"last": AttentionMap()}
