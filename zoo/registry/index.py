@@ -22,9 +22,6 @@ from zoo.registry.reader import read_capped
 if TYPE_CHECKING:
     from zoo.registry.schema import Row
 
-# Part of the file's name: a new layout is a new file.
-LAYOUT = 1
-
 _TABLES = """
 CREATE TABLE head (id TEXT, serial INTEGER, skipped TEXT);
 CREATE TABLE versions (
@@ -34,6 +31,8 @@ CREATE TABLE versions (
 CREATE INDEX by_name ON versions (name);
 CREATE INDEX by_digest ON versions (sha256);
 """
+# Part of the file's name, so that an index of other tables is never opened.
+LAYOUT = hashlib.sha256(_TABLES.encode()).hexdigest()[:8]
 
 
 class Listing(NamedTuple):

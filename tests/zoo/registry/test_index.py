@@ -90,6 +90,16 @@ def test_damage_that_shows_only_in_a_look_up_is_an_error_of_ours(
         Registry(registry.root).index.names()
 
 
+def test_an_index_of_other_tables_is_not_opened(
+    make_registry: MakeRegistry, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer zoo beside an older one makes its own."""
+    root = make_registry(a_net={"1.0.0": {}}).root
+    monkeypatch.setattr(index, "LAYOUT", "other")
+    assert Registry(root).index.names() == ["a_net"]
+    assert len(compiled(cache)) == 2
+
+
 def test_without_a_cache_the_index_is_made_in_memory(
     make_registry: MakeRegistry, tmp_path: Path
 ) -> None:
