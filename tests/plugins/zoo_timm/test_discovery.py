@@ -10,11 +10,15 @@ from zoo import Slot
 from zoo.composition.initialization import NoRandomInit
 
 
+def build(architecture: str, **options: float) -> TimmBackbone:
+    """A backbone without meaningful weights: slots do not depend on them."""
+    with NoRandomInit():
+        return TimmBackbone(3, architecture=architecture, **options).eval()
+
+
 def found(architecture: str, kind: str) -> list[Slot]:
     """The slots of one kind."""
-    return [
-        slot for slot in TimmBackbone(3, architecture=architecture).slots() if slot.kind == kind
-    ]
+    return [slot for slot in build(architecture).slots() if slot.kind == kind]
 
 
 def test_resnet18_has_every_slot_of_its_eight_blocks() -> None:
