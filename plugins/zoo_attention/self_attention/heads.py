@@ -1,0 +1,15 @@
+"""Heads: channels in equal parts that attend on their own."""
+
+from __future__ import annotations
+
+from zoo import InvalidValue
+
+
+def check_heads(module: object, channels: int, num_heads: int, *, name: str = "channels") -> None:
+    """Refuse a number of channels that does not split into `num_heads` equal parts."""
+    if channels % num_heads:
+        fitting = [str(n) for n in range(1, min(channels, 16) + 1) if channels % n == 0]
+        raise InvalidValue(
+            f"{type(module).__name__}: {name} is {channels}, no multiple of num_heads {num_heads}."
+            f" Choose num_heads from {', '.join(fitting)}."
+        )
