@@ -62,6 +62,7 @@ COMPONENTS = [
     _component("triplet", "mixed", "TripletAttention", "arXiv 2010.03045", "Weigh each value by three planes, one for each pair of axes", ndims=(2,)),
     _component("polarized_parallel", "mixed", "ParallelPolarizedAttention", "arXiv 2107.00782", "Weigh channels and positions by attention pooling, and add both"),
     _component("polarized_sequential", "mixed", "SequentialPolarizedAttention", "arXiv 2107.00782", "Weigh channels, then positions, by attention pooling"),
+    _component("epsa", "mixed", "PyramidSqueezeAttention", "arXiv 2105.14447", "Convolve at several sizes that compete for each channel"),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
     _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),
