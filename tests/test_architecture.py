@@ -35,6 +35,7 @@ LAYERS = [
     ["zoo.component", "zoo.distributions", "zoo.refs", "zoo.spec", "zoo.grammar"],
     ["zoo.hookspecs"],
     ["zoo.plugins", "zoo.registry", "zoo.store"],
+    ["zoo.blocks", "zoo.listing", "zoo.missing"],
     ["zoo.composition", "zoo.weights", "zoo.inputs"],
     ["zoo.api"],
     ["zoo.train", "zoo.demo", "zoo.testing"],

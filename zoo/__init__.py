@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from zoo.api import create as create
     from zoo.api import describe as describe
     from zoo.api import list_components as list_components
-    from zoo.api import list_variants as list_variants
     from zoo.api import load as load
     from zoo.api import predict as predict
     from zoo.api import publish as publish
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
     from zoo.hookspecs import hookimpl as hookimpl
+    from zoo.listing import list_variants as list_variants
     from zoo.plugins import Catalog as Catalog
     from zoo.plugins import attention as attention
     from zoo.plugins import backbone as backbone
@@ -51,7 +51,6 @@ _PUBLIC = {
         "create",
         "describe",
         "list_components",
-        "list_variants",
         "load",
         "predict",
         "publish",
@@ -75,6 +74,7 @@ _PUBLIC = {
         "ZooError",
     ),
     "zoo.hookspecs": ("hookimpl",),
+    "zoo.listing": ("list_variants",),
     "zoo.plugins": ("Catalog", "attention", "backbone", "configure", "head", "register"),
     "zoo.refs": ("ExactRef",),
     "zoo.registry": ("Registry",),

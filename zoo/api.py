@@ -1,4 +1,4 @@
-"""The verbs: create, compose, save, load, predict, list, describe, publish.
+"""The verbs: create, compose, save, load, predict, describe, publish.
 
 `create` is the road of this project, one call a step: resolve -> plan -> build -> load.
 """
@@ -6,56 +6,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
-from zoo.errors import (
-    InvalidSpec,
-    InvalidValue,
-    PluginError,
-    UnknownName,
-    WeightsError,
-)
+from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError
+from zoo.missing import missing_plugin
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
 from zoo.refs import ExactRef, Ref
+from zoo.registry.defaults import default_registries
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
     from zoo.registry import Registry
-    from zoo.registry.index import Listing
     from zoo.spec import Plan, Spec, Version
-
-Block = str | Mapping[str, Any]
-_TITLE = re.compile(r"(backbone|attention|head)/[a-z0-9_]{1,64}(/\*)?\Z")
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}\Z")
-
-
-class VariantRow(NamedTuple):
-    """A variant as `list_variants` shows it.
-
-    Attributes:
-        ref: The exact version that its plain name comes to, as text.
-        summary: One line for people.
-        components: `kind/name` of each component, in the order of the road.
-        input: What it takes: `image`, `sequence`, `audio` or `text`.
-        params: Number of parameters; None if the registry does not say.
-        metrics: Its figures, by `dataset/split/measure`: mean, std and seeds.
-        pretrained: Whether there are weights.
-        registry: Name of its registry.
-    """
-
-    ref: str
-    summary: str
-    components: tuple[str, ...]
-    input: str
-    params: int | None
-    metrics: dict[str, dict[str, Any]]
-    pretrained: bool
-    registry: str
 
 
 class Prediction(NamedTuple):
@@ -142,12 +109,12 @@ def compose(
         ):
             raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
-    input, vocabulary = _without_vocabulary(input)  # noqa: A001 - as above
+    input, vocabulary = without_vocabulary(input)  # noqa: A001 - as above
     spec = read_spec(
         backbone,
-        attention=[attention] if isinstance(attention, str | Mapping) else list(attention) or None,
+        attention=attention_blocks(attention),
         head=head,
-        output=_output(num_classes, labels),
+        output=output_block(num_classes, labels),
         input=input,
         catalog=catalog,
     )
@@ -155,24 +122,6 @@ def compose(
     if vocabulary is not None and model.vocabulary is not None:
         model.vocabulary.fill(vocabulary)
     return model
-
-
-def read_spec(backbone: Block, *, catalog: Catalog | None = None, **blocks: Any) -> Spec:
-    """Read a spec from the short form, or from a backbone's block, and further blocks of a spec.
-
-    An input that nobody says is the one that the backbone asks for.
-
-    Raises:
-        InvalidSpec: A text is not understood, or says what a block says, too.
-        UnknownName: Nobody offers the backbone.
-    """
-    from zoo.grammar import parse
-    from zoo.spec import Spec
-
-    said = parse(backbone) if isinstance(backbone, str) else {"backbone": backbone}
-    data = _said_once(said, **blocks)
-    data.setdefault("input", _default_input(data["backbone"], catalog))
-    return Spec.from_data(data)
 
 
 def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None = None) -> Plan:
@@ -249,7 +198,8 @@ def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Mod
     try:
         plan = plan_for(file.spec, catalog=catalog)
     except UnknownName as error:
-        raise PluginError(_missing_plugin(file.metadata, str(path), error, catalog)) from error
+        offers = catalog or default_catalog()
+        raise PluginError(missing_plugin(file.metadata, str(path), error, offers)) from error
     model = _build(plan, initialize=False)
     load_into(model, file)
     return model.eval()
@@ -289,66 +239,6 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     return [
         Prediction(labels[i], p) for i, p in zip(classes.tolist(), values.tolist(), strict=True)
     ]
-
-
-def list_variants(
-    pattern: str = "*",
-    *,
-    backbone: str | None = None,
-    attention: str | None = None,
-    family: str | None = None,
-    head: str | None = None,
-    ndim: int | None = None,
-    max_params: int | None = None,
-    metric: str | None = None,
-    sort: str = "ref",
-    registries: Sequence[Registry] | None = None,
-    catalog: Catalog | None = None,
-) -> list[VariantRow]:
-    """List the variants, each by the version that its plain name comes to.
-
-    Args:
-        pattern: Names to list, with `*` and `?`.
-        backbone: Only variants with this backbone, with `*` and `?`.
-        attention: Only variants with this attention.
-        family: Only variants with an attention of this family.
-        head: Only variants with this pooling head.
-        ndim: Only variants for inputs of so many axes: 1 (sound, text, sequences) or 2 (images).
-        max_params: Only variants with at most so many parameters.
-        metric: Only variants of which this holds, e.g. `"cifar10-jpeg/test/top1>0.9"`; with `>`, `>=`,
-            `<` or `<=`, or the name alone for those that have the figure.
-        sort: `ref`, `params`, or the name of a metric (highest first).
-        registries: Where to look; by default the built-in one and those that plug-ins bring.
-        catalog: What knows the families; by default that of this process.
-
-    Raises:
-        InvalidValue: The condition on a metric is not of that form.
-        UnknownName: There is no such family, or nothing to sort by.
-    """
-    from zoo.registry.queries import Condition, Query
-    from zoo.registry.resolving import newest
-
-    members = _family(family, catalog or default_catalog()) if family is not None else None
-    query = Query(
-        pattern=pattern,
-        backbone=backbone,
-        attention=attention,
-        members=members,
-        head=head,
-        ndim=ndim,
-        max_params=max_params,
-        condition=Condition.parse(metric) if metric is not None else None,
-    )
-    rows: dict[str, VariantRow] = {}
-    known: set[str] = (
-        set()
-    )  # the first registry that knows a name answers, even if nothing of it will do
-    for registry in registries if registries is not None else default_registries():
-        for listing in newest(registry.index.listings()):
-            if listing.name not in known:
-                rows[listing.name] = _row(registry, listing)
-        known.update(registry.index.names())
-    return _sorted([row for name, row in rows.items() if query.takes(name, row)], sort)
 
 
 def list_components(kind: str | None = None, *, catalog: Catalog | None = None) -> list[Component]:
@@ -408,23 +298,6 @@ def publish(
     )
 
 
-def default_registries() -> list[Registry]:
-    """The built-in registry, then those that plug-ins bring. A broken one of a plug-in is reported and left out."""
-    import warnings
-
-    from zoo.errors import RegistryError
-    from zoo.plugins import PluginWarning
-    from zoo.registry import Registry, builtin_folder
-
-    found = [Registry(builtin_folder(), name="zoo")]
-    for folder in default_catalog().registries:
-        try:
-            found.append(Registry(folder))
-        except RegistryError as error:
-            warnings.warn(f"A plug-in's registry is left out: {error}", PluginWarning, stacklevel=2)
-    return found
-
-
 def _resolve(ref: str, registries: Sequence[Registry] | None) -> tuple[Registry, Version]:
     from zoo.registry.resolving import resolve
 
@@ -442,55 +315,6 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     return space not in {
         r.name for r in (registries if registries is not None else default_registries())
     }
-
-
-def _output(num_classes: int | None, labels: Sequence[str] | None) -> dict[str, Any] | None:
-    if num_classes is None and labels is None:
-        return None
-    output = {} if num_classes is None else {"num_classes": num_classes}
-    return output if labels is None else {**output, "labels": list(labels)}
-
-
-def _said_once(data: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    """Add arguments to what the short form says; what both say is refused."""
-    given = {field: value for field, value in arguments.items() if value is not None}
-    for field in given:
-        if field in data:
-            raise InvalidSpec(f"The short form says the {field} already; leave the argument out.")
-    return {**data, **given}
-
-
-def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:
-    """What the backbone asks for, if it asks for anything; else an image, or a sequence for ndim 1."""
-    block = {"name": backbone} if isinstance(backbone, str) else dict(backbone)
-    name = block.pop("name", None)
-    block.pop("pretrained", None)
-    if not isinstance(name, str):
-        return {"kind": "image", "channels": 3}
-    cls = (offers or default_catalog()).component("backbone", name).load()
-    if hasattr(cls, "default_input"):
-        space = {"architecture": name.partition("/")[2]} if "/" in name else {}
-        asked: dict[str, Any] = cls.default_input(**space, **block)
-        return asked
-    return {"kind": "image", "channels": 3}
-
-
-def _without_vocabulary(
-    block: Mapping[str, Any] | None,
-) -> tuple[Mapping[str, Any] | None, Sequence[str] | None]:
-    """Take the tokens out of an input block of texts, and put their sizes in."""
-    if block is None or block.get("kind") != "text" or "vocabulary" not in block:
-        return block, None
-    from zoo.inputs.text import vocabulary_sizes
-
-    rest = {name: value for name, value in block.items() if name != "vocabulary"}
-    sizes = vocabulary_sizes(block["vocabulary"], lower=rest.get("lower", True))
-    for name, size in sizes.items():
-        if rest.setdefault(name, size) != size:
-            raise InvalidSpec(
-                f"input.{name}: {rest[name]!r} is not that of the vocabulary, {size}; leave it out."
-            )
-    return rest, block["vocabulary"]
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:
@@ -526,75 +350,3 @@ def _finished(model: Model, num_classes: int | None, *, trained: bool) -> Model:
     if num_classes is not None and num_classes != model.num_classes:
         model.reset_classifier(num_classes)
     return model.train(not trained)
-
-
-def _missing_plugin(
-    metadata: Mapping[str, Any], path: str, error: UnknownName, offers: Catalog | None
-) -> str:
-    """Say which distribution brings what a file needs."""
-    catalog = offers or default_catalog()
-    have = {component.title for component in catalog.components()}
-    left_out = {
-        plugin.entry.distribution: plugin for plugin in catalog.plugins if plugin.state != "loaded"
-    }
-    needs = metadata.get("components")
-    for title, origin in (needs if isinstance(needs, dict) else {}).items():
-        # What a file says is shown only where it has the form of what it should be.
-        if title in have or not _TITLE.match(title):
-            continue
-        words = origin if isinstance(origin, list) and len(origin) == 2 else [None, None]
-        if all(isinstance(word, str) and _RELEASE.match(word) for word in words):
-            distribution, release = words
-            came = f"{path} needs {title}, which came with {distribution} {release}."
-            if distribution in left_out:
-                plugin = left_out[distribution]
-                return f"{came} It is installed, but {plugin.state}{f' ({plugin.problem})' * bool(plugin.problem)}."
-            return f"{came} Install it: pip install {distribution}"
-        return (
-            f"{path} needs {title}, which was registered in the process that saved it and belongs to no "
-            "distribution. Register it here, too (zoo.register), before loading."
-        )
-    return f"{path}: {error}"
-
-
-def _row(registry: Registry, listing: Listing) -> VariantRow:
-    return VariantRow(
-        ref=f"{listing.name}@{listing.number}",
-        summary=listing.summary,
-        components=tuple(listing.components),
-        input=listing.input,
-        params=listing.params,
-        metrics=listing.metrics,
-        pretrained=listing.sha256 is not None,
-        registry=registry.name,
-    )
-
-
-def _family(family: str, offers: Catalog) -> set[str]:
-    from zoo.component import FAMILIES
-    from zoo.errors import near_misses
-
-    if family not in FAMILIES:
-        raise UnknownName(f"There is no family {family!r}. {near_misses(family, FAMILIES)}")
-    return {
-        component.title
-        for component in offers.components("attention")
-        if component.family == family
-    }
-
-
-def _sorted(rows: list[VariantRow], key: str) -> list[VariantRow]:
-    from zoo.errors import near_misses
-
-    if key == "ref":
-        return sorted(rows, key=lambda row: row.ref)
-    if key == "params":
-        return sorted(rows, key=lambda row: (row.params is None, row.params or 0, row.ref))
-    known = {metric for row in rows for metric in row.metrics}
-    if rows and key not in known:
-        raise UnknownName(
-            f"Nothing to sort by is called {key!r}. {near_misses(key, known | {'ref', 'params'})}"
-        )
-    return sorted(
-        rows, key=lambda row: (-row.metrics.get(key, {"mean": float("-inf")})["mean"], row.ref)
-    )

@@ -364,7 +364,7 @@ def test_the_registry_of_a_plugin_that_is_broken_is_left_out(
     own_catalog: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With a warning that names the file; the built-in one works."""
-    from zoo.api import default_registries
+    from zoo.registry.defaults import default_registries
     from zoo.plugins import PluginWarning
 
     (tmp_path / "registry.yaml").write_text("schema: 1\nid: [")

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zoo import api
+from zoo.blocks import read_spec
 from zoo.cli.terminal import count, say, say_json
 from zoo.errors import UnknownName
 from zoo.plugins import catalog
@@ -22,7 +23,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
     from zoo.composition.finetuning import parts
     from zoo.grammar import to_text
 
-    model = build(api.plan_for(api.read_spec(text)), initialize=False)
+    model = build(api.plan_for(read_spec(text)), initialize=False)
     belongs = parts(model)
     sizes = dict.fromkeys(("backbone", "attention", "head"), 0)
     for name, parameter in model.named_parameters():
@@ -70,7 +71,7 @@ def _spec_of(what: str) -> Spec:
     except UnknownName:
         if not any(sign in what for sign in "+(>/"):
             return api.describe(what).spec
-    return api.read_spec(name)
+    return read_spec(name)
 
 
 def _tree(slots: Iterable[Slot], num_features: int) -> list[str]:

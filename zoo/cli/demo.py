@@ -43,13 +43,14 @@ def run(args: Namespace) -> int:
     """Run the command."""
     from zoo import api
     from zoo.demo.digits import draw_digits
+    from zoo.listing import list_variants
 
     output = Path(args.output)
     if output.suffix.lower() != ".png":
         raise InvalidValue(
             f"--output is {args.output!r}; the picture is a PNG file, so let it end with .png."
         )
-    rows = api.list_variants()
+    rows = list_variants()
     if rows:
         say("The variants there are:", "")
         show_variants(rows)

@@ -149,7 +149,8 @@ def check_plugins() -> Iterator[Finding]:
 
 def check_registries() -> Iterator[Finding]:
     """Whether every registry can be read, and every blob it holds has the bytes that were published."""
-    from zoo.registry import Registry, builtin_folder
+    from zoo.registry import Registry
+    from zoo.registry.defaults import builtin_folder
 
     try:
         folders = [("the built-in registry", str(builtin_folder()))]

@@ -11,9 +11,9 @@ from zoo.cli.arguments import whole_number
 from zoo.cli.terminal import count, figure, say, say_json, table, width, wrap
 from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.listing import VariantRow, list_variants
 
 if TYPE_CHECKING:
-    from zoo.api import VariantRow
     from zoo.component import Component
 
 SUMMARY = "list variants, or components"
@@ -84,7 +84,7 @@ def _variants(args: Namespace) -> None:
     conditions = {name: getattr(args, name) for name in _CONDITIONS}
     if args.max_params is not None:
         conditions["max_params"] = whole_number(args.max_params, "--max-params")
-    rows = api.list_variants(args.glob, **conditions, sort=args.sort or "ref")
+    rows = list_variants(args.glob, **conditions, sort=args.sort or "ref")
     if not rows:
         _check_names(args)
     if args.json:
@@ -148,7 +148,7 @@ def _check_names(args: Namespace) -> None:
 
 
 def _nothing_found(args: Namespace) -> str:
-    everything = api.list_variants()
+    everything = list_variants()
     if not everything:
         return "There are no variants in any registry yet. `zoo list --components` lists what to compose one from."
     asked = [f"a name like {args.glob!r}"] if args.glob != "*" else []

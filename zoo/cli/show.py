@@ -15,6 +15,7 @@ from zoo.errors import InvalidRef, UnknownName
 from zoo.grammar import is_short_form
 from zoo.plugins import catalog
 from zoo.refs import Ref
+from zoo.registry.defaults import default_registries
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -66,7 +67,7 @@ def _is_ref(what: str) -> bool:
 
 
 def _show_version(what: str, *, as_json: bool) -> None:
-    registries = api.default_registries()
+    registries = default_registries()
     try:
         version = api.describe(what, registries=registries)
     except UnknownName as error:

@@ -73,19 +73,6 @@ class Registry:
         )
 
 
-def builtin_folder() -> Path:
-    """The folder of the registry that comes with zoo: inside the package, or beside it in a checkout.
-
-    Raises:
-        RegistryError: It is in neither place.
-    """
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package, package.parent):
-        if (folder / "registry.yaml").is_file():
-            return folder
-    raise RegistryError(f"The built-in registry is missing beside {package}; reinstall attn-zoo.")
-
-
 def _folder(base: str | Path) -> Path:
     text = str(base)
     if "://" not in text:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from zoo.api import VariantRow
+    from zoo.listing import VariantRow
 
 _METRIC = re.compile(
     r"\s*([^\s<>=]+)\s*(?:(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*)?\Z"

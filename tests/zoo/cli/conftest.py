@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
-import zoo.registry
+import zoo
 from zoo.cli import main
+from zoo.registry import defaults
 
 
 class Outcome(NamedTuple):
@@ -35,7 +36,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
     def run(*words: str, registry: zoo.Registry | None = None) -> Outcome:
         if registry is not None:
-            monkeypatch.setattr(zoo.registry, "builtin_folder", lambda: registry.root)
+            monkeypatch.setattr(defaults, "builtin_folder", lambda: registry.root)
         capsys.readouterr()
         code = main(words)
         return Outcome(code, *capsys.readouterr())
