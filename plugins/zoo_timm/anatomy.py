@@ -53,7 +53,7 @@ class Anatomy:
     def __init__(
         self, record: Trace, features: Iterable[str] = (), *, channels_last: bool = False
     ) -> None:
-        self.nodes, self.calls = record.nodes, record.calls
+        self.nodes, self.calls, self.result = record.nodes, record.calls, record.result
         self.channels_last = channels_last
         self.aspect = self.nodes[0].shape[3] / self.nodes[0].shape[2]
         self.times = Counter(call.path for call in self.calls)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import timm
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from zoo_timm import weights
 from zoo_timm.discovery import Findings, discover
 from zoo_timm.layouts import as_map
 from zoo_timm.names import check_name, pretrained_config
-from zoo_timm.parts import TimmHead, head_of, mark_before_drops, trunk_of
+from zoo_timm.parts import TimmHead, head_of, mark_before_drops, pools_maps, trunk_of
 
 
 class TimmBackbone(nn.Module):
@@ -127,12 +127,20 @@ class TimmBackbone(nn.Module):
             InvalidValue: The architecture has no head on a feature map, or it was handed out already.
         """
         whole = self._take_whole()
+        if self.num_prefix_tokens:
+            raise InvalidValue(
+                f"The head of timm/{self.architecture} takes a class token, not a map: choose another, e.g. 'avg'."
+            )
         head, classifier = head_of(whole)
+        tokens = not self.channels_last and not pools_maps(head) and self.findings().tokens
         self._whole = ()
         width = getattr(
             classifier, "in_features", getattr(whole, "head_hidden_size", self.num_features)
         )
-        return TimmHead(head, out_features=width, channels_last=self.channels_last), classifier
+        layout: Literal["NCHW", "NHWC", "NLC"] = (
+            "NHWC" if self.channels_last else "NLC" if tokens else "NCHW"
+        )
+        return TimmHead(head, out_features=width, layout=layout), classifier
 
     @classmethod
     def default_input(

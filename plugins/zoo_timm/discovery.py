@@ -39,10 +39,11 @@ _PASSED = {
 
 
 class Findings(NamedTuple):
-    """What discovery found: slots in the order of the network, and the modules whose outputs end the stages."""
+    """What discovery found: slots in the order of the network, where stages end, and whether tokens come out."""
 
     slots: tuple[Slot, ...]
     stages: tuple[str, ...]
+    tokens: bool
 
 
 _found: dict[str, Findings] = {}  # of this process: an architecture with its options is traced once
@@ -62,9 +63,9 @@ def discover(net: Any, architecture: str, options: dict[str, Any]) -> Findings:
     key = f"{architecture.partition('.')[0]} {sorted(options.items())}"
     if key not in _found:
         anatomy = _anatomy(net, architecture)
-        _found[key] = Findings(
-            tuple(_slots(anatomy)), tuple(anatomy.calls[stage.end].path for stage in anatomy.stages)
-        )
+        ends = tuple(anatomy.calls[stage.end].path for stage in anatomy.stages)
+        tokens = any(len(anatomy.nodes[node].shape) == 3 for node in anatomy.result)
+        _found[key] = Findings(tuple(_slots(anatomy)), ends, tokens)
     return _found[key]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
 
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
@@ -111,20 +112,29 @@ def _as_linear(classifier: nn.Module) -> nn.Module | None:
     return linear.train(classifier.training)
 
 
+def pools_maps(head: nn.Module) -> bool:
+    """Whether a head part has a pooling of maps, so that it takes no tokens; False may be either."""
+    return any(
+        isinstance(module, SelectAdaptivePool2d | nn.AdaptiveAvgPool2d) for module in head.modules()
+    )
+
+
 class TimmHead(nn.Module):
     """What a timm model does between its last map and its classifier.
 
     Args:
         model: The head part of a timm model, with an identity in place of its classifier.
         out_features: Features that come out.
-        channels_last: Whether timm's code takes the map as (N, H, W, C).
+        layout: What timm's code takes: `NCHW`, `NHWC`, or `NLC` for tokens (N, H * W, C).
     """
 
-    def __init__(self, model: Any, *, out_features: int, channels_last: bool) -> None:
+    def __init__(
+        self, model: Any, *, out_features: int, layout: Literal["NCHW", "NHWC", "NLC"]
+    ) -> None:
         super().__init__()
         self.net = model
         self.out_features = out_features
-        self.channels_last = channels_last
+        self.layout = layout
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map (N, C, H, W) to (N, out_features).
@@ -134,5 +144,7 @@ class TimmHead(nn.Module):
         """
         if mask is not None:
             raise InvalidValue("timm's own head takes no mask: choose another head, e.g. 'avg'.")
-        y: Tensor = self.net.forward_head(x.permute(0, 2, 3, 1) if self.channels_last else x)
+        if self.layout != "NCHW":
+            x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
+        y: Tensor = self.net.forward_head(x.flatten(1, 2) if self.layout == "NLC" else x)
         return y.flatten(1)

@@ -45,12 +45,13 @@ class Call:
 
 
 class Trace(TorchFunctionMode):
-    """The record of a run. `nodes` and `calls` are in the order in which they began."""
+    """The record of a run. `nodes` and `calls` are in the order in which they began; `result` are the nodes of the output."""
 
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[Node] = []
         self.calls: list[Call] = []
+        self.result: tuple[int, ...] = ()
         self._open: list[int] = []
         self._node_of: dict[int, int] = {}
         self._alive: list[Tensor] = []  # so that no id is used twice
@@ -116,7 +117,7 @@ def trace(model: Any, shape: Shape) -> Trace:
     x = torch.empty(shape, device="meta")
     record.add(x, "input", ())
     with torch.no_grad(), record:
-        model.forward_features(x)
+        record.result = record.known(model.forward_features(x))
     return record
 
 

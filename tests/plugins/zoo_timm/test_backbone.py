@@ -44,6 +44,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("dla46_c", 64),
         ("mambaout_femto", 64),
         ("swin_tiny_patch4_window7_224", 224),
+        ("mixer_s32_224", 224),
     ],
 )
 def test_backbone_native_head_and_classifier_give_the_logits_of_timm(
@@ -151,6 +152,32 @@ def test_a_file_with_other_classes_gives_a_native_head_with_those(tmp_path: Path
     backbone.load_pretrained(str(tmp_path / "model.safetensors"))
     _, classifier = backbone.native_head()
     assert torch.equal(classifier.weight, tuned.fc.weight)
+
+
+def test_a_head_that_takes_a_class_token_is_not_handed_out() -> None:
+    """A map has no class token: pooling it would not be what timm computes."""
+    with pytest.raises(InvalidValue, match="takes a class token, not a map"):
+        TimmBackbone(3, architecture="vit_tiny_patch16_224").native_head()
+
+
+def test_gradient_checkpointing_changes_no_output() -> None:
+    """It is timm's own switch, and gradients are those without it."""
+    backbone = TimmBackbone(3, architecture="resnet18").eval()
+    x = torch.randn(1, 3, 32, 32)
+    backbone(x).sum().backward()
+    expected = [parameter.grad.clone() for parameter in backbone.parameters()]
+    backbone.zero_grad()
+    backbone.set_grad_checkpointing()
+    assert backbone.net.grad_checkpointing
+    backbone(x).sum().backward()
+    for parameter, gradient in zip(backbone.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_gradient_checkpointing_where_timm_has_none_is_refused() -> None:
+    """SelecSLS would silently keep all activations otherwise."""
+    with pytest.raises(InvalidValue, match=r"timm/selecsls42 has no gradient checkpointing"):
+        TimmBackbone(3, architecture="selecsls42").set_grad_checkpointing()
 
 
 def test_an_unknown_architecture_is_answered_with_near_names() -> None:
