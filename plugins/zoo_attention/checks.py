@@ -50,7 +50,7 @@ def check_bool(module: object, name: str, value: object) -> None:
         _refuse(module, name, value, "True or False")
 
 
-def check_choice(module: object, name: str, value: object, choices: Sequence[str]) -> None:
+def check_choice(module: object, name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse `value` unless it is one of `choices`."""
     if value not in choices:
         _refuse(module, name, value, f"one of {', '.join(map(repr, choices))}")
