@@ -63,6 +63,8 @@ COMPONENTS = [
     _component("polarized_parallel", "mixed", "ParallelPolarizedAttention", "arXiv 2107.00782", "Weigh channels and positions by attention pooling, and add both"),
     _component("polarized_sequential", "mixed", "SequentialPolarizedAttention", "arXiv 2107.00782", "Weigh channels, then positions, by attention pooling"),
     _component("epsa", "mixed", "PyramidSqueezeAttention", "arXiv 2105.14447", "Convolve at several sizes that compete for each channel"),
+    _component("ema", "mixed", "EfficientMultiScaleAttention", "arXiv 2305.13563", "Weigh positions, group by group, by strips and a 3x3 in dialogue", ndims=(2,)),
+    _component("ela", "mixed", "EfficientLocalAttention", "arXiv 2403.01123", "Weigh each value by its row and column, read with their neighbours", ndims=(2,)),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
     _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),
