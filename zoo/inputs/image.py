@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,25 +69,12 @@ class ImageTransform:
 
 
 def _open(sample: Any) -> Image.Image:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if isinstance(sample, Image.Image):
         return sample
     if isinstance(sample, str | os.PathLike):
-        try:
-            with Image.open(sample) as image:
-                image.load()
-                return image
-        except FileNotFoundError:
-            raise InvalidValue(f"There is no file {os.fspath(sample)!r}.") from None
-        except UnidentifiedImageError:
-            raise InvalidValue(
-                f"{os.fspath(sample)!r} is no image file that can be read."
-            ) from None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InvalidValue(
-                f"The image {os.fspath(sample)!r} cannot be read: {error}."
-            ) from None
+        return _read(os.fspath(sample))
     try:
         array = np.asarray(sample)
     except ValueError:  # lists of unequal length
@@ -101,6 +89,24 @@ def _open(sample: Any) -> Image.Image:
             f"{type(sample).__name__} of shape {array.shape} and dtype {array.dtype}."
         )
     return Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _read(path: str) -> Image.Image:
+    """Read an image file and turn it upright, as its camera noted."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    Image.init()
+    formats = [name for name in Image.OPEN if name != "EPS"]  # a program, run by Ghostscript
+    try:
+        with Image.open(path, formats=formats) as image, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
+            return ImageOps.exif_transpose(image)
+    except FileNotFoundError:
+        raise InvalidValue(f"There is no file {path!r}.") from None
+    except UnidentifiedImageError:
+        raise InvalidValue(f"{path!r} is no image file that can be read.") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InvalidValue(f"The image {path!r} cannot be read: {error}.") from None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

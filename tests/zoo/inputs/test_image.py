@@ -175,3 +175,25 @@ def test_a_model_with_other_channels_has_no_image_transform() -> None:
     """Tensors can still be given to it."""
     with pytest.raises(InvalidValue, match="Images have 1, 3 or 4 channels; this model takes 7"):
         make_transform(ImageInput(channels=7))
+
+
+def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
+    """The orientation that a camera notes in EXIF is followed."""
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    pixels[0] = 255  # the first row is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+
+    upright = transformed(tmp_path / "photo.png")
+
+    assert upright[0, :, -1].tolist() == [1.0] * 8
+    assert upright[0, :, 0].tolist() == [0.0] * 8
+
+
+def test_a_program_is_no_image(tmp_path: Path) -> None:
+    """PostScript, which would be run to be seen, is refused."""
+    path = tmp_path / "image.eps"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(InvalidValue, match="is no image file that can be read"):
+        transformed(path)
