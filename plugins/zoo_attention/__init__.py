@@ -53,6 +53,8 @@ COMPONENTS = [
     _component("nam", "channel", "NormalizationAttention", "arXiv 2111.12419", "Weigh values by their batch norm and the share of its scale"),
     _component("grn", "channel", "GlobalResponseNorm", "arXiv 2301.00808", "Strengthen channels whose maps are large among all channels"),
     _component("gsop", "channel", "SecondOrderPooling", "arXiv 1811.12006", "Weigh channels by how they vary together over the map"),
+    _component("spatial_gate", "spatial", "SpatialGate", "arXiv 1807.06521", "Weigh positions by the mean and maximum of their channels"),
+    _component("sse", "spatial", "SpatialSqueezeExcite", "arXiv 1803.02579", "Weigh each position by a sum of its channels"),
     _component("cbam", "mixed", "ConvBlockAttention", "arXiv 1807.06521", "Weigh channels, then positions, by means and maxima"),
     _component("bam", "mixed", "BottleneckAttention", "arXiv 1807.06514", "Weigh each value by its channel and its neighbourhood together"),
     _component("scse", "mixed", "ConcurrentSqueezeExcite", "arXiv 1803.02579", "Weigh channels and positions side by side, and add both"),
@@ -78,6 +80,10 @@ COMPONENTS = [
     _component("efficient", "self", "EfficientAttention", "arXiv 1812.01243", "Let each position read from a summary of the map, in linear time"),
     _component("criss_cross", "self", "CrissCrossAttention", "arXiv 1811.11721", "Let each position read from its row and column, twice"),
     _component("axial", "self", "AxialAttention", "arXiv 1912.12180", "Let each position read from its column, then from its row"),
+    _component("bottleneck", "self", "BottleneckSelfAttention", "arXiv 2101.11605", "Let each position read from all, by content and relative position"),
+    _component("halo", "self", "HaloAttention", "arXiv 2103.12731", "Let blocks of positions read from themselves and a halo around them"),
+    _component("separable", "self", "SeparableSelfAttention", "arXiv 2206.02680", "Weigh each position's values by one summary of the map"),
+    _component("outlook", "self", "OutlookAttention", "arXiv 2106.13112", "Let neighbours read from each other as the position between them says"),
 ]
 # fmt: on
 
