@@ -10,7 +10,7 @@ from zoo import InvalidValue
 
 
 def by_the_paper(x: torch.Tensor, module: ParallelPolarizedAttention) -> torch.Tensor:
-    """Section 3.3, in parallel: each gate is of x, and both products are added."""
+    """In parallel: each gate is of x, and both products are added."""
     channel, spatial = module.channel_gate, module.spatial_gate
     weights = torch.einsum("oc,nchw->nohw", channel.query.weight, x).exp()
     weights = weights / weights.sum((2, 3), keepdim=True)

@@ -10,7 +10,7 @@ from zoo import InvalidValue
 
 
 def by_the_paper(x: torch.Tensor, module: SequentialPolarizedAttention) -> torch.Tensor:
-    """Section 3.3, in sequence: the gate over positions is of what the gate over channels gave."""
+    """In sequence: the gate over positions is of what the gate over channels gave."""
     channel, spatial = module.channel_gate, module.spatial_gate
     weights = torch.einsum("oc,nchw->nohw", channel.query.weight, x).exp()
     weights = weights / weights.sum((2, 3), keepdim=True)

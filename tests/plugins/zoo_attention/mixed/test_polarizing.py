@@ -16,7 +16,7 @@ def softmax(values: list[float]) -> list[float]:
 
 
 def channel_by_the_paper(x: torch.Tensor, gate: ChannelGate) -> torch.Tensor:
-    """Equation 1: values times the softmax of queries over positions, expanded, squashed."""
+    """Values times the softmax of queries over positions, expanded, squashed."""
     flat = x.flatten(2)
     out = []
     for n in range(len(x)):
@@ -28,7 +28,7 @@ def channel_by_the_paper(x: torch.Tensor, gate: ChannelGate) -> torch.Tensor:
 
 
 def spatial_by_the_paper(x: torch.Tensor, gate: SpatialGate) -> torch.Tensor:
-    """Equation 2: the softmax of the pooled query over channels times values, squashed; or the code's."""
+    """The softmax of the pooled query over channels times values, squashed; or the code's."""
     flat = x.flatten(2)
     out = []
     for n in range(len(x)):

@@ -36,7 +36,7 @@ def gate(x: torch.Tensor, plane: nn.Module) -> torch.Tensor:
 
 
 def by_the_paper(x: torch.Tensor, module: TripletAttention) -> torch.Tensor:
-    """Section 3.2: rotate the map, gate it, rotate it back, three times; then the mean."""
+    """Rotate the map, gate it, rotate it back, three times; then the mean."""
     y = torch.empty_like(x)
     for n in range(len(x)):
         branches = []
