@@ -67,6 +67,8 @@ COMPONENTS = [
     _component("epsa", "mixed", "PyramidSqueezeAttention", "arXiv 2105.14447", "Convolve at several sizes that compete for each channel"),
     _component("ema", "mixed", "EfficientMultiScaleAttention", "arXiv 2305.13563", "Weigh positions, group by group, by strips and a 3x3 in dialogue", ndims=(2,)),
     _component("ela", "mixed", "EfficientLocalAttention", "arXiv 2403.01123", "Weigh each value by its row and column, read with their neighbours", ndims=(2,)),
+    _component("gam", "mixed", "GlobalAttentionMechanism", "arXiv 2112.05561", "Weigh each value by its position's channels, then by its surroundings"),
+    _component("parnet_sse", "mixed", "ParNetSkipSqueezeExcite", "arXiv 2110.07641", "Convolve at two sizes, and add the map with its channels weighed"),
     _component("simam", "mixed", "SimAM", "ICML 2021", "Weigh each value by how far it stands out of its channel"),
     _component("mhsa", "self", "MultiHeadSelfAttention", "arXiv 1706.03762", "Let each position read from all others, in several heads"),
     _component("non_local", "self", "NonLocal", "arXiv 1711.07971", "Add to each position what it reads from all positions"),
