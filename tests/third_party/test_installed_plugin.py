@@ -22,7 +22,16 @@ README = Path(__file__).parents[2] / "README.md"
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment that has what this one has, and the plug-in."""
     folder = tmp_path_factory.mktemp("plugin")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PACKAGE]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        folder,
+        PACKAGE,
+    ]
     run(*build)
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
@@ -49,7 +58,9 @@ def saved(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: object) -> str:
     """Run a command and return what it printed."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -57,7 +68,9 @@ def run(*command: object) -> str:
 def test_readme_shows_the_package() -> None:
     """The README's section is this package, file by file, to the letter."""
     section = README.read_text().partition("## Write a plug-in")[2].partition("\n## ")[0]
-    shown = dict(re.findall(r"^`([\w./-]+)`:\n\n```\w*\n(.*?)```", section, re.MULTILINE | re.DOTALL))
+    shown = dict(
+        re.findall(r"^`([\w./-]+)`:\n\n```\w*\n(.*?)```", section, re.MULTILINE | re.DOTALL)
+    )
     files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".toml")]
     assert shown == {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in files}
 
@@ -81,7 +94,9 @@ def test_saved_file_records_it(environment: Path, saved: Path) -> None:
 
 def test_loads_where_it_is_installed(environment: Path, saved: Path) -> None:
     """A process that has the plug-in loads the file with its options, from the file alone."""
-    program = "import sys, zoo; print(zoo.load(sys.argv[1]).backbone.stages[0].blocks[0].branch.width)"
+    program = (
+        "import sys, zoo; print(zoo.load(sys.argv[1]).backbone.stages[0].blocks[0].branch.width)"
+    )
     assert run(environment, "-c", program, saved).strip() == "1.5"
 
 

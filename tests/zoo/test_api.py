@@ -364,8 +364,8 @@ def test_the_registry_of_a_plugin_that_is_broken_is_left_out(
     own_catalog: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With a warning that names the file; the built-in one works."""
-    from zoo.registry.defaults import default_registries
     from zoo.plugins import PluginWarning
+    from zoo.registry.defaults import default_registries
 
     (tmp_path / "registry.yaml").write_text("schema: 1\nid: [")
     monkeypatch.setattr(Catalog, "registries", [str(tmp_path), os.devnull])
