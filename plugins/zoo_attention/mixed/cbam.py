@@ -21,13 +21,13 @@ from torch.nn import functional
 from zoo import AttentionMap
 from zoo_attention import masking
 from zoo_attention.checks import (
-    check_batch_norm,
     check_bool,
     check_call,
     check_construction,
     check_integer,
     check_odd,
 )
+from zoo_attention.spatial.spatial_gate import make_layers, spatial_weights
 
 
 class ConvBlockAttention(nn.Module):
@@ -70,15 +70,12 @@ class ConvBlockAttention(nn.Module):
         width = max(channels // reduction, min_hidden)
         self.reduce = nn.Linear(channels, width, bias=use_bias)
         self.expand = nn.Linear(width, channels, bias=use_bias)
-        conv = nn.Conv1d if ndim == 1 else nn.Conv2d
-        norm = nn.BatchNorm1d if ndim == 1 else nn.BatchNorm2d
-        self.conv = conv(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
-        self.norm = norm(1, momentum=0.01) if use_batch_norm else None
+        self.conv, self.norm = make_layers(ndim, kernel_size, use_batch_norm=use_batch_norm)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels and positions weighed."""
         weighed = x * masking.spread(self._channel_gate(x, mask), x)
-        gate = self._spatial_gate(weighed, mask).to(x.dtype)
+        gate = spatial_weights(self, weighed, mask).to(x.dtype)
         if weighed.requires_grad or gate.requires_grad:
             return weighed * gate
         return weighed.mul_(gate)  # ours alone, and no gradient needs what it was
@@ -86,7 +83,7 @@ class ConvBlockAttention(nn.Module):
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""
         channel = self._channel_gate(x, mask)
-        spatial = self._spatial_gate(x * masking.spread(channel, x), mask)
+        spatial = spatial_weights(self, x * masking.spread(channel, x), mask)
         return AttentionMap(channel=channel, spatial=spatial.squeeze(1))
 
     def _channel_gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -95,11 +92,3 @@ class ConvBlockAttention(nn.Module):
         hidden = hidden + functional.relu(self.reduce(masking.amax(x, mask)))  # (N, h)
         logits = self.expand(hidden)  # (N, C), as W1 a + W1 b = W1 (a + b), less one bias
         return torch.sigmoid(logits if self.expand.bias is None else logits + self.expand.bias)
-
-    def _spatial_gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        pooled = torch.cat([masking.mean_of_channels(x), x.amax(1, keepdim=True)], 1)
-        logits = self.conv(masking.fill(pooled, mask, 0.0))  # (N, 1, *spatial)
-        if self.norm is not None:
-            check_batch_norm(self, x, mask)
-            logits = masking.normalize(self.norm, logits, mask)
-        return torch.sigmoid(logits)
