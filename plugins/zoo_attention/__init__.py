@@ -55,6 +55,9 @@ COMPONENTS = [
     _component("gsop", "channel", "SecondOrderPooling", "arXiv 1811.12006", "Weigh channels by how they vary together over the map"),
     _component("spatial_gate", "spatial", "SpatialGate", "arXiv 1807.06521", "Weigh positions by the mean and maximum of their channels"),
     _component("sse", "spatial", "SpatialSqueezeExcite", "arXiv 1803.02579", "Weigh each position by a sum of its channels"),
+    _component("lka", "spatial", "LargeKernelAttention", "arXiv 2202.09741", "Weigh values by a large convolution made of three small ones"),
+    _component("msca", "spatial", "MultiScaleConvAttention", "arXiv 2209.08575", "Weigh values by strip convolutions of several lengths"),
+    _component("strip_pool", "spatial", "StripPooling", "arXiv 2003.13328", "Weigh values by the means of their row and column", ndims=(2,)),
     _component("cbam", "mixed", "ConvBlockAttention", "arXiv 1807.06521", "Weigh channels, then positions, by means and maxima"),
     _component("bam", "mixed", "BottleneckAttention", "arXiv 1807.06514", "Weigh each value by its channel and its neighbourhood together"),
     _component("scse", "mixed", "ConcurrentSqueezeExcite", "arXiv 1803.02579", "Weigh channels and positions side by side, and add both"),
@@ -86,6 +89,8 @@ COMPONENTS = [
     _component("halo", "self", "HaloAttention", "arXiv 2103.12731", "Let blocks of positions read from themselves and a halo around them"),
     _component("separable", "self", "SeparableSelfAttention", "arXiv 2206.02680", "Weigh each position's values by one summary of the map"),
     _component("outlook", "self", "OutlookAttention", "arXiv 2106.13112", "Let neighbours read from each other as the position between them says"),
+    _component("lambda_layer", "self", "LambdaLayer", "arXiv 2102.08602", "Apply to each position a small linear map made of its context"),
+    _component("additive", "self", "EfficientAdditiveAttention", "arXiv 2303.15446", "Let the key of each position meet one query pooled from all"),
 ]
 # fmt: on
 
