@@ -234,13 +234,15 @@ def without_pretrained(spec: Spec) -> Spec:
 
 def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any]], memoryview]:
     """Split a file into its header, as (name, value) pairs in order, and its data."""
-    if content[:2] == b"PK" or content[:1] == b"\x80":
-        raise WeightsError(
-            f"{source} is a pickle (a torch.save file), whatever its name says. It is not opened, because a "
-            "pickle can run code. Save the model again with zoo.save."
-        )
     length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or content[8:9] != b"{":
+    if (
+        content[8:9] != b"{"
+    ):  # told by this byte: the first ones are a length, which can look like anything
+        if content[:2] == b"PK" or content[:1] == b"\x80":
+            raise WeightsError(
+                f"{source} is a pickle (a torch.save file), whatever its name says. It is not opened, "
+                "because a pickle can run code. Save the model again with zoo.save."
+            )
         raise WeightsError(f"{source} is no safetensors file.")
     if length > HEADER_LIMIT:
         raise WeightsError(

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Literal
 
 from torch import nn
 
 from zoo_timm.trace import Shape, Trace
+
+Layout = Literal["channels_first", "channels_last"]
 
 _WEIGHS = {"conv2d", "linear"}
 _ADDS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
@@ -78,12 +81,22 @@ class Anatomy:
         """Return the calls made within a call."""
         return range(index + 1, self.calls[index].last + 1)
 
+    def layout(self, shape: Shape) -> Layout | None:
+        """How a map with the proportions of the image lies: (N, C, H, W) or (N, H, W, C); None for no map."""
+        if len(shape) != 4:
+            return None
+        first, last = (
+            abs(wide / high - self.aspect) if high > 1 else 1.0
+            for high, wide in (shape[2:], shape[1:3])
+        )
+        if min(first, last) >= 0.12:
+            return None
+        is_last = last < first or (last == first and self.channels_last)
+        return "channels_last" if is_last else "channels_first"
+
     def is_map(self, shape: Shape) -> bool:
         """Whether a shape is (N, C, H, W) of a map with the proportions of the image."""
-        if len(shape) != 4 or shape[2] <= 1:
-            return False
-        first, last = (abs(wide / high - self.aspect) for high, wide in (shape[2:], shape[1:3]))
-        return first < 0.12 and (first < last or (first == last and not self.channels_last))
+        return self.layout(shape) == "channels_first"
 
     def positions(self, index: int) -> int:
         """Return the number of positions in what a call gave; of the first tensor, if of several."""
@@ -175,7 +188,7 @@ class Anatomy:
         return found
 
     def _gives_map(self, index: int) -> bool:
-        return any(self.is_map(self.nodes[node].shape) for node in self.calls[index].outputs[:1])
+        return any(self.layout(self.nodes[node].shape) for node in self.calls[index].outputs[:1])
 
     def _follows(self, first: int, second: int) -> bool:
         """Whether a call takes what an earlier one gave."""

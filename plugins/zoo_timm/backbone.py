@@ -142,6 +142,10 @@ class TimmBackbone(nn.Module):
         )
         return TimmHead(head, out_features=width, layout=layout), classifier
 
+    def drop_native_head(self) -> None:
+        """Let go of timm's own head, for a model that has another."""
+        self._whole = ()
+
     @classmethod
     def default_input(
         cls, *, architecture: str, img_size: int | None = None, **_options: Any

@@ -126,15 +126,22 @@ def _after(
     block: int | None = None,
 ) -> Iterator[Slot]:
     if call is not None:
-        channels = anatomy.nodes[call.outputs[0]].shape[1]
+        shape = anatomy.nodes[call.outputs[0]].shape
+        layout = anatomy.layout(shape) or "channels_first"
         yield Slot(
-            kind=kind, path=call.path, how="after", channels=channels, stage=stage, block=block
+            kind=kind,
+            path=call.path,
+            how="after",
+            channels=shape[1] if layout == "channels_first" else shape[-1],
+            stage=stage,
+            block=block,
+            layout=layout,
         )
 
 
 def _place(anatomy: Anatomy, nodes: Sequence[int], within: Iterable[int]) -> Call | None:
     """Return the call, among some, that gave a map: the last with weights of its own, else the last."""
-    if not nodes or not anatomy.is_map(anatomy.nodes[nodes[0]].shape):
+    if not nodes or anatomy.layout(anatomy.nodes[nodes[0]].shape) is None:
         return None
     allowed = set(within)
     given = [i for i in anatomy.givers[nodes[0]] if i in allowed]

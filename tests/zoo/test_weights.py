@@ -115,6 +115,18 @@ def test_a_pickle_under_any_name_is_not_opened(save: Any, tmp_path: Path) -> Non
         zoo.load(tmp_path / "m.safetensors")
 
 
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_a_length_that_begins_like_a_pickle_is_a_length(content: bytes, start: bytes) -> None:
+    """The first bytes of a file of ours can be those of a pickle: they are the header's length."""
+    length = int.from_bytes(content[:8], "little")
+    wanted = int.from_bytes(start, "little")
+    more = (wanted - length) % 256 ** len(start)
+    header = content[8 : 8 + length] + b" " * more
+    padded = (length + more).to_bytes(8, "little") + header + content[8 + length :]
+    assert padded.startswith(start)
+    assert parse(bytearray(padded), "here").entries
+
+
 @pytest.mark.parametrize(
     ("header", "data", "message"),
     [

@@ -223,6 +223,8 @@ def _build_head(plan: Plan, backbone: Any) -> tuple[Any, nn.Module | None, Plan]
         )
         if not isinstance(getattr(head, "out_features", None), int):
             raise PluginError(f"{plan.head.title} of {plan.head.origin} has no 'out_features'.")
+        if hasattr(backbone, "drop_native_head"):
+            backbone.drop_native_head()
         return head, None, plan
     if not hasattr(backbone, "native_head"):
         raise InvalidSpec(

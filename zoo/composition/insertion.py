@@ -20,15 +20,20 @@ class After(nn.Module):
     Attributes that the backbone's own code looks up on the module are still found.
     """
 
-    def __init__(self, module: nn.Module, attention: nn.Module) -> None:
+    def __init__(
+        self, module: nn.Module, attention: nn.Module, *, channels_last: bool = False
+    ) -> None:
         super().__init__()
         self.module = module
         self.attention = attention
+        self.channels_last = channels_last
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the module, then the attention."""
-        result: Tensor = self.attention(self.module(*args, **kwargs))
-        return result
+        result: Tensor = self.module(*args, **kwargs)
+        if self.channels_last:  # (N, *spatial, C)
+            return self.attention(result.movedim(-1, 1)).movedim(1, -1)  # type: ignore[no-any-return]
+        return self.attention(result)  # type: ignore[no-any-return]  # a module's call is untyped
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -172,7 +177,7 @@ def insert(
     ]
     inserted = modules[0] if len(modules) == 1 else Chain(modules)
     if slot.how == "after":
-        inserted = After(there, inserted)
+        inserted = After(there, inserted, channels_last=slot.layout == "channels_last")
     parent, _, name = slot.path.rpartition(".")
     setattr(backbone.get_submodule(parent), name, inserted)
 

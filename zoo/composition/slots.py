@@ -27,6 +27,8 @@ class Slot:
         block: Number of the block within its stage, from 1; None for `stage` slots.
         out_channels: For `conv` slots, channels that must come out; otherwise as `channels`.
         stride: For `conv` slots, the stride of the convolution that is replaced.
+        layout: How the map lies where the attention stands `after` a module: `channels_first`
+            (N, C, *spatial), or `channels_last` (N, *spatial, C), which the core turns for the attention.
     """
 
     kind: SlotKind
@@ -37,3 +39,4 @@ class Slot:
     block: int | None = None
     out_channels: int | None = None
     stride: int = 1
+    layout: Literal["channels_first", "channels_last"] = "channels_first"

@@ -6,6 +6,7 @@ import pytest
 import torch
 from zoo_timm.backbone import TimmBackbone
 
+import zoo
 from zoo import Slot
 from zoo.composition.initialization import NoRandomInit
 
@@ -69,10 +70,13 @@ def test_a_stage_slot_is_at_the_last_block_not_at_the_container() -> None:
         "ese_vovnet19b_dw",
         "selecsls42",
         "xception41",
+        "mambaout_femto",
+        "swin_tiny_patch4_window7_224",
     ],
 )
 def test_every_slot_gets_a_map_of_the_channels_it_names(architecture: str) -> None:
-    """The module at the path is called once a forward, with a map (N, channels, H, W) as output."""
+    """The module at the path is called once a forward, with a map in its layout as output."""
+    size = (224, 224) if architecture.startswith("swin") else (64, 96)  # swin takes one size
     backbone = build(architecture)
     slots = backbone.slots()
     shapes: dict[str, list[torch.Size]] = {}
@@ -82,11 +86,12 @@ def test_every_slot_gets_a_map_of_the_channels_it_names(architecture: str) -> No
             lambda _m, _a, y, noted=noted: noted.append(y.shape)
         )
     with torch.no_grad():
-        backbone(torch.randn(1, 3, 64, 96))
+        backbone(torch.randn(1, 3, *size))
     for slot in slots:
-        ((_, channels, height, width),) = shapes[slot.path]
+        ((_, *shape),) = shapes[slot.path]
+        channels = shape.pop(-1 if slot.layout == "channels_last" else 0)
         assert channels == (slot.out_channels or slot.channels)
-        assert (width, height) == (height * 3 // 2, height)
+        assert shape[1] * size[0] == shape[0] * size[1]
 
 
 def test_a_strided_block_without_shortcut_is_a_block_like_its_kind() -> None:
@@ -119,10 +124,28 @@ def test_an_attention_stands_before_stochastic_depth() -> None:
     assert paths[-1] == "net.stages.3.blocks.1.drop_path.before"
 
 
-def test_a_map_with_channels_last_has_no_slot_rather_than_a_wrong_one() -> None:
-    """An attention put there would take rows for channels."""
-    kinds = {slot.kind for slot in build("mambaout_femto").slots()}
-    assert kinds.isdisjoint({"branch", "block", "stage"})
+def test_a_map_with_channels_last_is_turned_for_the_attention() -> None:
+    """An attention gets channels where it looks for them, and an identity start changes no bit."""
+    slots = [slot for slot in build("mambaout_femto").slots() if slot.how == "after"]
+    assert {slot.kind for slot in slots} == {"branch", "block", "stage"}
+    assert {slot.layout for slot in slots} == {"channels_last"}
+    text = "timm/mambaout_femto + se@branch + cbam@block + se@stage"
+    model = zoo.compose(f"{text} + avg", num_classes=2).eval()
+    assert model(torch.randn(1, 3, 64, 96)).shape == (1, 2)
+    torch.manual_seed(0)
+    plain = zoo.compose("timm/mambaout_femto + avg", num_classes=2).eval()
+    torch.manual_seed(0)
+    eased = zoo.compose(
+        "timm/mambaout_femto + se@stage(start=identity) + avg", num_classes=2
+    ).eval()
+    eased.classifier.load_state_dict(plain.classifier.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(plain(x), eased(x))
+
+
+def test_a_head_that_is_not_used_is_let_go() -> None:
+    """With another head timm's own does not stay in memory."""
+    assert zoo.compose("timm/vgg11 + avg").backbone._whole == ()
 
 
 def test_a_network_without_residual_branches_has_no_branch_slot() -> None:
