@@ -68,7 +68,9 @@ def put(
         probe = Probe(slot.channels, slot.out_channels or slot.channels, slot.stride).to(device)
         module = backbone.get_submodule(slot.path)
         before.setdefault(slot.path, module)
-        backbone.set_submodule(slot.path, probe if slot.how == "replace" else After(module, probe))
+        turned = slot.layout == "channels_last"
+        put_in = probe if slot.how == "replace" else After(module, probe, channels_last=turned)
+        backbone.set_submodule(slot.path, put_in)
         probes.append((slot.path, probe))
     return probes, before
 
