@@ -22,8 +22,12 @@ def moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return mean and variance (of the population) over real positions, (N, C) each, at least float32."""
     wide = x.float() if x.dtype in _HALF else x
     mean = masking.mean(wide, mask)
-    deviation = wide - masking.spread(mean, wide)
-    return mean, masking.mean(deviation.square(), mask)  # two passes: no cancellation
+    # Two passes, so that nothing cancels; torch's norm needs no map of squares.
+    deviation = masking.fill(wide - masking.spread(mean, wide), mask, 0.0).flatten(2)
+    number = masking.count(x, mask)
+    if isinstance(number, Tensor):
+        number = number.clamp(min=1)
+    return mean, torch.linalg.vector_norm(deviation, dim=2).square() / number
 
 
 def group_norm(norm: nn.GroupNorm, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -49,8 +49,8 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return the gate, (N, C)."""
         flat = masking.fill(x, mask, 0.0).flatten(2)  # (N, C, P)
-        weights = _softmax(torch.matmul(self.query.weight, flat), mask)  # (N, 1, P)
-        mean = torch.matmul(flat, weights.transpose(1, 2).to(flat.dtype)).squeeze(2)  # (N, C)
+        weights = _softmax(_each(self.query, flat), mask)  # (N, 1, P)
+        mean = torch.bmm(weights.to(flat.dtype), flat.transpose(1, 2)).squeeze(1)  # (N, C)
         return torch.sigmoid(self.expand(self.value(mean)))
 
 
@@ -75,14 +75,21 @@ class SpatialGate(nn.Module):
         flat = masking.fill(x, mask, 0.0).flatten(2)  # (N, C, P)
         query = self.query(masking.mean(x, mask)).unsqueeze(1)  # (N, 1, C / 2)
         if self.softmax_of == "value":
-            score = query @ _softmax(torch.matmul(self.value.weight, flat), mask).to(query.dtype)
+            score = torch.bmm(query, _softmax(_each(self.value, flat), mask).to(query.dtype))
         else:
             query = query.softmax(2) if self.softmax_of == "query" else query
             weights = torch.matmul(query, self.value.weight.to(query.dtype))  # (N, 1, C)
-            score = torch.matmul(weights.to(flat.dtype), flat)
+            score = torch.bmm(weights.to(flat.dtype), flat)
         if self.softmax_of == "product":
             score = _softmax(score, mask)
         return torch.sigmoid(score).reshape(x.shape[0], 1, *x.shape[2:])
+
+
+def _each(layer: nn.Linear, flat: Tensor) -> Tensor:
+    """Return what a layer without bias makes of each position of (N, C, P)."""
+    return torch.bmm(
+        layer.weight.expand(flat.shape[0], -1, -1), flat
+    )  # `matmul` would copy the map
 
 
 def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

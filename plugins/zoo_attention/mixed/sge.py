@@ -77,14 +77,17 @@ class SpatialGroupEnhance(nn.Module):
         if x.dtype in (torch.float16, torch.bfloat16):
             x = x.float()  # products overflow in the one and are coarse in the other
         x = masking.fill(x, mask, 0.0)
-        weighed = x * masking.spread(masking.mean(x, mask), x)
-        c = self._split(weighed).sum(2)  # (N, groups, *spatial)
-        deviation = masking.fill(c - masking.spread(masking.mean(c, mask), c), mask, 0.0)
+        mean = masking.mean(x, mask)
+        parts = self._split(x * masking.spread(mean, x))
+        c = parts.sum(2) if parts.shape[2] > 1 else parts.squeeze(2)  # (N, groups, *spatial)
+        middle = self._split(mean.square()).sum(2)  # the mean of c, as c is linear in x
+        deviation = masking.fill(c.sub_(masking.spread(middle, c)), mask, 0.0)
         number = masking.count(x, mask)
         freedom = number - 1 if self.use_sample_variance else number
         freedom = freedom.clamp(min=1) if isinstance(freedom, Tensor) else max(freedom, 1)
-        variance = deviation.square().flatten(2).sum(2) / freedom  # (N, groups)
-        # Not below what a float can hold: the root has no slope at 0.
-        scale = self.weight / (variance.clamp(min=torch.finfo(c.dtype).tiny).sqrt() + _EPS)
+        length = torch.linalg.vector_norm(
+            deviation.flatten(2), dim=2
+        )  # its slope at 0 is 0, not NaN
+        scale = self.weight / (length / freedom**0.5 + _EPS)  # (N, groups)
         bias = masking.spread(self.bias.expand_as(scale), c)
         return torch.addcmul(bias, deviation, masking.spread(scale, c)).sigmoid_()

@@ -58,15 +58,14 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x weighed, its channels shuffled."""
-        channel, spatial = self._gates(x, mask)
-        first, second = self._halves(x)
+        first, second, channel, spatial = self._read(x, mask)
         weighed = self._join(first * masking.spread(channel, x), second * spatial.to(x.dtype))
         halves = weighed.reshape(x.shape[0], 2, -1, *x.shape[2:])
         return halves.transpose(1, 2).flatten(1, 2)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel of x (the mean of those weighed by position) and position."""
-        channel, spatial = self._gates(x, mask)
+        _, _, channel, spatial = self._read(x, mask)
         mean = masking.mean(spatial, mask).to(channel.dtype)  # (N, C / 2)
         return AttentionMap(channel=self._join(channel, mean), spatial=spatial.mean(1))
 
@@ -80,7 +79,8 @@ class ShuffleAttention(nn.Module):
         shape = (first.shape[0], self.groups, -1, *first.shape[2:])
         return torch.cat([first.reshape(shape), second.reshape(shape)], 2).flatten(1, 2)
 
-    def _gates(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _read(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return both halves, the gate of the first, (N, C / 2), and that of the second."""
         check_call(self, x, mask)
         first, second = self._halves(masking.fill(x, mask, 0.0))
         mean, variance = moments(second, mask)
@@ -92,7 +92,8 @@ class ShuffleAttention(nn.Module):
         shift = shift + self._each(self.spatial_bias)
         scale = scale * self._each(self.spatial_weight)
         axes = (..., *[None] * (x.ndim - 2))
-        return torch.sigmoid(channel), torch.sigmoid(second * scale[axes] + shift[axes])
+        spatial = torch.addcmul(shift[axes], second, scale[axes]).sigmoid_()
+        return first, second, torch.sigmoid(channel), spatial
 
     def _each(self, values: Tensor) -> Tensor:
         """Return one value a channel of a half group as one a channel of all groups, (C / 2)."""
