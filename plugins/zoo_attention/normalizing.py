@@ -42,7 +42,7 @@ def group_norm(norm: nn.GroupNorm, x: Tensor, mask: Tensor | None) -> Tensor:
     scale = (spread + norm.eps).rsqrt().expand_as(mean).flatten(1) * norm.weight  # (N, C)
     shift = norm.bias - middle.expand_as(mean).flatten(1) * scale
     axes = (..., *[None] * (x.ndim - 2))
-    return masking.fill(clean * scale[axes] + shift[axes], mask, 0.0)
+    return masking.fill(clean * scale[axes] + shift[axes], mask, 0.0).to(x.dtype)
 
 
 def batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -61,7 +61,7 @@ def batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
         out: Tensor = norm(x)
         return out
     axes = (0, *range(2, x.ndim))
-    clean = masking.fill(x, mask, 0.0).to(mean.dtype)
+    clean = masking.fill(x, mask, 0.0).to(torch.promote_types(mean.dtype, torch.float32))
     number = mask.sum()
     few = number < 2
     middle = clean.sum(axes) / number.clamp(min=1)  # (C)
@@ -71,8 +71,9 @@ def batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
     scale = (torch.where(few, variance.clone(), spread) + state.eps).rsqrt() * state.weight
     with torch.no_grad():
         step = momentum * ~few
-        mean.lerp_(middle.detach(), step)
-        variance.lerp_((spread * number / (number - 1).clamp(min=1)).detach(), step)
+        unbiased = spread * number / (number - 1).clamp(min=1)
+        mean.add_(step * (middle - mean))
+        variance.add_(step * (unbiased - variance))
         if state.num_batches_tracked is not None:
             state.num_batches_tracked.add_(~few)
     normal = (clean - _channels(centre, x)) * _channels(scale, x) + _channels(state.bias, x)

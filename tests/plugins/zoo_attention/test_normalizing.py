@@ -114,6 +114,31 @@ def test_masked_gradients_are_those_of_differences(norm: nn.Module) -> None:
     assert torch.autograd.gradcheck(lambda x: function(norm, x, MASK), (x,))
 
 
+def test_masked_norms_keep_the_dtype_and_sum_in_a_wider_one() -> None:
+    """In bfloat16, the statistics of many values are not lost by adding them one to another."""
+    x = (torch.randn(1, 2, 3000, generator=torch.Generator().manual_seed(0)) + 4).bfloat16()
+    mask = torch.ones(1, 3000, dtype=torch.bool)
+    for norm, function in (
+        (nn.BatchNorm1d(2).bfloat16(), normalizing.batch_norm),
+        (nn.GroupNorm(1, 2).bfloat16(), normalizing.group_norm),
+    ):
+        y = function(norm, x, mask)
+        assert y.dtype == torch.bfloat16
+        assert y.float().mean().abs() < 0.02
+        assert abs(y.float().std() - 1) < 0.02
+
+
+def test_batch_norm_compiles_in_one_piece() -> None:
+    """The tracer finds nothing to break the graph at, in training with a mask."""
+    torch._dynamo.reset()
+    norm = nn.BatchNorm1d(6).double()
+    other = copy.deepcopy(norm)
+    compiled = torch.compile(normalizing.batch_norm, backend="eager", fullgraph=True)
+    found = compiled(norm, draw(), MASK)
+    torch.testing.assert_close(found, normalizing.batch_norm(other, draw(), MASK))
+    torch.testing.assert_close(norm.state_dict(), other.state_dict())
+
+
 def test_batch_norm_needs_running_statistics() -> None:
     """A norm that keeps none is refused, with the reason."""
     with pytest.raises(TypeError, match="running statistics and a momentum"):
