@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from zoo import AttentionMap
 from zoo_attention.checks import check_call, check_construction, check_integer
 from zoo_attention.self_attention import reading
-from zoo_attention.self_attention.heads import check_heads
+from zoo_attention.self_attention.heads import check_heads, split_heads
 
 
 class EfficientAttention(nn.Module):
@@ -56,7 +56,7 @@ class EfficientAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with what each position picks from the summary added."""
         query, key, row = self._normalized(x, mask)
-        value = self._split(self.value(row))  # (N, heads, P, d)
+        value = split_heads(self.value(row), self.num_heads)  # (N, heads, P, d)
         summary = key.to(value.dtype) @ value  # (N, heads, d, d)
         heads = query.to(value.dtype) @ summary  # (N, heads, P, d)
         return x + reading.as_map(self.merge(heads.transpose(1, 2).flatten(2)), x)
@@ -74,8 +74,4 @@ class EfficientAttention(nn.Module):
         row = reading.tokens(x, mask)
         key = reading.softmax(self.key(row).transpose(1, 2), mask)  # (N, h, P)
         key = key.reshape(row.shape[0], self.num_heads, -1, row.shape[1])
-        return self._split(self.query(row)).softmax(3), key, row
-
-    def _split(self, row: Tensor) -> Tensor:
-        """Return tokens (N, P, h) as (N, heads, P, h / heads)."""
-        return row.reshape(*row.shape[:2], self.num_heads, -1).transpose(1, 2)
+        return split_heads(self.query(row), self.num_heads).softmax(3), key, row

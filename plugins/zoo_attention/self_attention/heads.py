@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from zoo import InvalidValue
+
+
+def split_heads(row: Tensor, num_heads: int) -> Tensor:
+    """Return tokens (N, L, C) as (N, heads, L, C / heads)."""
+    return row.reshape(*row.shape[:2], num_heads, -1).transpose(1, 2)
 
 
 def check_heads(module: object, channels: int, num_heads: int, *, name: str = "channels") -> None:

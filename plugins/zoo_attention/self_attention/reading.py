@@ -47,6 +47,13 @@ def unhalved(weights: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
     return share * real
 
 
+def real(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return which positions of a map are real, (N, *spatial): those of its mask, or all."""
+    if mask is not None:
+        return mask
+    return torch.ones((x.shape[0], *x.shape[2:]), dtype=torch.bool, device=x.device)
+
+
 def keys(mask: Tensor | None) -> Tensor | None:
     """Return which positions may be read, (N, 1, L), from a mask (N, *spatial)."""
     if mask is None:
@@ -111,3 +118,9 @@ def mean_of_rows(weights: Tensor, mask: Tensor | None) -> Tensor:
         return weights.mean(1)
     share = keep.to(weights.dtype)  # (N, 1, L)
     return torch.matmul(share / share.sum(2, keepdim=True), weights).squeeze(1)
+
+
+def shares(found: Tensor) -> Tensor:
+    """Return weights (N, *spatial) divided by their sum, 0 where all are 0."""
+    total = found.flatten(1).sum(1).clamp(min=torch.finfo(found.dtype).tiny)
+    return found / total[(..., *[None] * (found.ndim - 1))]
