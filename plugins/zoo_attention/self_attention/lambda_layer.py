@@ -1,0 +1,107 @@
+"""Lambda layer: the context becomes a small linear map, by content and by position, applied to each query.
+
+Paper    Bello, "LambdaNetworks: Modeling Long-Range Interactions Without Attention", ICLR 2021, arXiv 2102.08602
+Formula  lambda_i = sum over m and u of (softmax_m(K_mu) + E_mi,u) V_mu^T, (k, v);   y_i = lambda_i^T q_i in each head,
+         with Q, K, V = 1x1 convolutions of x, Q and V after batch norms, v = C / heads, and E, by relative
+         position, from a kernel of side r: 0 outside of it
+Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
+Mask     softmax and sums are over real positions; the batch norms learn from these
+Cost     C (heads k + k u + v u) + 2 (heads k + v u) + k u r^ndim parameters;
+         (C (heads k + k u + v u) + k u v + 2 C k + k u v r^ndim) P multiply-adds for P positions
+Differs  named `lambda_layer`, as a file of that name alone could not be imported. The paper's nets have r = 23, or
+         all offsets of their one map size: `kernel_size=2 S - 1` is all of a map of side S. 4 heads and r = 9 are
+         what public copies take. E starts smaller than with unit variance, which gives outputs many times
+         the input. It stands in place of a convolution: the input is not added
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo import AttentionMap
+from zoo_attention import masking
+from zoo_attention.checks import (
+    check_batch_norm,
+    check_call,
+    check_construction,
+    check_integer,
+    check_odd,
+)
+from zoo_attention.self_attention import reading
+from zoo_attention.self_attention.heads import check_heads
+
+
+class LambdaLayer(nn.Module):
+    """Apply to each position a linear map made of all positions' contents and its neighbours' places.
+
+    Args:
+        channels: Number of channels C, a multiple of `num_heads`.
+        ndim: Number of spatial dimensions, 1 or 2.
+        num_heads: Number of queries a position has, at least 1.
+        key_width: Width k of queries and keys, at least 1.
+        depth: The paper's intra-depth u, at least 1.
+        kernel_size: Side r of the neighbourhood whose places count, odd.
+
+    Raises:
+        InvalidValue: A value is of the wrong type or out of its range, or `channels` is no multiple of
+            `num_heads`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        num_heads: int = 4,
+        key_width: int = 16,
+        depth: int = 1,
+        kernel_size: int = 9,
+    ) -> None:
+        super().__init__()
+        check_construction(self, channels, ndim)
+        check_integer(self, "num_heads", num_heads)
+        check_integer(self, "key_width", key_width)
+        check_integer(self, "depth", depth)
+        check_odd(self, "kernel_size", kernel_size)
+        check_heads(self, channels, num_heads)
+        self.channels, self.ndim, self.num_heads, self.depth = channels, ndim, num_heads, depth
+        value_width = channels // num_heads
+        self.widths = (num_heads * key_width, key_width * depth, value_width * depth)
+        self.project = nn.Linear(channels, sum(self.widths), bias=False)
+        self.norm_query = nn.BatchNorm1d(self.widths[0])
+        self.norm_value = nn.BatchNorm1d(self.widths[2])
+        kernel = torch.randn(key_width, depth, *[kernel_size] * ndim)
+        self.embedding = nn.Parameter(kernel * (key_width * depth * kernel_size**ndim) ** -0.5)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return each position's queries after the linear map of their context."""
+        row, key = self._project(x, mask)
+        check_batch_norm(self, x, mask)
+        flat = None if mask is None else mask.flatten(1)
+        query = masking.normalize(self.norm_query, row[:, : self.widths[0]], flat)
+        value = masking.normalize(self.norm_value, row[:, -self.widths[2] :], flat)
+        samples = x.shape[0]
+        value = masking.fill(value, flat, 0.0)
+        value = value.reshape(samples, -1, self.depth, value.shape[2])  # (N, v, u, P)
+        query = query.reshape(samples, self.num_heads, -1, query.shape[2])  # (N, heads, k, P)
+        content = torch.einsum("nkup,nvup->nvk", key.to(value.dtype), value)
+        conv = functional.conv1d if self.ndim == 1 else functional.conv2d
+        plane = value.flatten(0, 1).reshape(-1, self.depth, *x.shape[2:])  # (N v, u, *spatial)
+        place = conv(plane, self.embedding, padding=self.embedding.shape[2] // 2)
+        place = place.reshape(samples, -1, *place.shape[1:2], value.shape[3])  # (N, v, k, P)
+        y = torch.einsum("nhkp,nvkp->nhvp", query, place + content.unsqueeze(3))
+        return y.reshape(x.shape).to(x.dtype)
+
+    def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
+        """Return the weight of each position by content, the mean over keys, summing to 1."""
+        _, key = self._project(x, mask)
+        return AttentionMap(spatial=key.mean((1, 2)).reshape(x.shape[0], *x.shape[2:]))
+
+    def _project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return all projections, (N, D, P), and the normalized keys, (N, k, u, P)."""
+        check_call(self, x, mask)
+        row = self.project(reading.tokens(x, mask)).transpose(1, 2)
+        key = reading.softmax(row[:, self.widths[0] : -self.widths[2]], mask)
+        return row, key.reshape(x.shape[0], -1, self.depth, key.shape[2])
