@@ -15,7 +15,6 @@ from torch.nn import functional
 from zoo import InvalidValue
 from zoo_attention import masking, normalizing
 
-_POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d}
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
@@ -40,8 +39,12 @@ class MeanGather(nn.Module):
 
     def _windows(self, x: Tensor) -> Tensor:
         side = self.extent or 1
-        pool = _POOL[self.ndim]
-        return pool(x, 2 * side - 1, side, side - 1, ceil_mode=False, count_include_pad=False)
+        if self.ndim == 1:
+            return functional.avg_pool1d(x, 2 * side - 1, side, side - 1, count_include_pad=False)
+        # On a CPU, copying to this layout and pooling there takes less time than pooling in the other.
+        last = x.contiguous(memory_format=torch.channels_last)
+        z = functional.avg_pool2d(last, 2 * side - 1, side, side - 1, count_include_pad=False)
+        return z if x.is_contiguous(memory_format=torch.channels_last) else z.contiguous()
 
 
 class StridedGather(nn.Module):
@@ -89,3 +92,14 @@ class WholeGather(nn.Module):
         kernel = functional.interpolate(self.weight, size, mode=mode) * stretch  # its sum is kept
         z = (x * kernel.squeeze(1)).flatten(2).sum(2)  # (N, C)
         return normalizing.batch_norm(self.norm, masking.spread(z, x), None)
+
+
+def repeat(gate: Tensor, extent: int, like: Tensor) -> Tensor:
+    """Return a gate with each value `extent` times along each axis, cut to the size of another map."""
+    size = list(like.shape[2:])
+    # torch's `interpolate` takes a size or a factor: with both, no wider map is made and cut.
+    if len(size) == 1:
+        wide: Tensor = torch.ops.aten.upsample_nearest1d(gate, size, float(extent))
+    else:
+        wide = torch.ops.aten.upsample_nearest2d(gate, size, float(extent), float(extent))
+    return wide

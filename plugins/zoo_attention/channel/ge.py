@@ -99,10 +99,7 @@ class GatherExcite(nn.Module):
         gate = torch.sigmoid(z)
         if self.extent is None:
             return gate  # (N, C, 1, ...)
-        gate = functional.interpolate(gate, scale_factor=float(self.extent), mode="nearest")
-        for axis, side in enumerate(x.shape[2:], 2):
-            gate = gate.narrow(axis, 0, side)
-        return gate
+        return gathering.repeat(gate, self.extent, x)
 
     def _check(
         self, channels: object, ndim: object, extent: int | None, parameters: object
