@@ -22,6 +22,27 @@ def _refuse(module: object, name: str, value: object, rule: str) -> NoReturn:
     raise InvalidValue(f"{type(module).__name__}: {name} is {value!r}, but must be {rule}.")
 
 
+def check_integer(module: object, name: str, value: object, *, least: int = 1) -> None:
+    """Refuse `value` unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        _refuse(module, name, value, f"a whole number of at least {least}")
+
+
+def check_bool(module: object, name: str, value: object) -> None:
+    """Refuse `value` unless it is True or False."""
+    if not isinstance(value, bool):
+        _refuse(module, name, value, "True or False")
+
+
+def check_heads(module: object, channels: int, num_heads: object) -> None:
+    """Refuse a number of heads that does not divide the channels."""
+    check_integer(module, "num_heads", num_heads)
+    if channels % num_heads:  # type: ignore[operator]  # a whole number by now
+        fitting = [str(n) for n in range(1, min(channels, 16) + 1) if channels % n == 0]
+        rule = f"a divisor of channels {channels}, e.g. {', '.join(fitting)}"
+        _refuse(module, "num_heads", num_heads, rule)
+
+
 def check_positive(module: object, name: str, value: object) -> None:
     """Refuse `value` unless it is a finite number above 0."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -31,8 +52,7 @@ def check_positive(module: object, name: str, value: object) -> None:
 
 def check_construction(module: object, channels: object, ndim: object) -> None:
     """Refuse a number of channels below 1 and a number of spatial dimensions other than 1 and 2."""
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        _refuse(module, "channels", channels, "a whole number of at least 1")
+    check_integer(module, "channels", channels)
     if isinstance(ndim, bool) or ndim not in (1, 2):
         _refuse(module, "ndim", ndim, "1 for (N, C, L) or 2 for (N, C, H, W)")
 

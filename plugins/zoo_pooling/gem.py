@@ -57,18 +57,10 @@ class GeneralizedMeanPool(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return one vector a sample."""
         check_call(self, x, mask)
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        real = None if mask is None else mask | ~_is_real(mask)  # all, where a sample has none
+        wide = masking.widen(x)
+        real = masking.or_all(mask)
         p = self.p
         # Filled after the product with p: 0 times an infinite logarithm would be p's gradient.
         logs = masking.fill(p * wide.clamp(min=self.eps).log(), real, -math.inf)
-        powers = logs.flatten(2).logsumexp(2) - masking.count(x, real).log()  # (N, C)
-        y = (powers / p).exp()
-        if mask is not None:
-            y = torch.where(_is_real(mask).flatten(1), y, 0.0)
-        return y.to(x.dtype)
-
-
-def _is_real(mask: Tensor) -> Tensor:
-    """Return which samples have any real position, (N, 1, ...)."""
-    return mask.flatten(1).any(1)[(..., *[None] * (mask.ndim - 1))]
+        powers = logs.logsumexp(masking.axes(x)) - masking.count(x, real).log()  # (N, C)
+        return masking.zero_empty((powers / p).exp(), mask).to(x.dtype)
