@@ -8,7 +8,7 @@ Mask     the softmax over positions is over real ones
 Cost     4 C m + 3 m + C parameters, m = n = max(C // reduction, 1); (4 C m + 2 m^2) P multiply-adds for P
          positions: G is made first, so nothing grows with P^2
 Differs  both softmaxes are within one sample; a common copy takes one over the batch. Convolutions have biases.
-         The paper leaves m and n open; a quarter of C is what public copies take
+         A quarter of C for m and n is what public copies take; it was not checked in the paper's text
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Formula  lambda_i = sum over m and u of (softmax_m(K_mu) + E_mi,u) V_mu^T, (k, v
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sums are over real positions; the batch norms learn from these
 Cost     C (heads k + k u + v u) + 2 (heads k + v u) + k u r^ndim parameters;
-         (C (heads k + k u + v u) + k u v + 2 C k + k u v r^ndim) P multiply-adds for P positions
+         (C (heads k + k u + v u) + k u v + C k + k u v r^ndim) P multiply-adds for P positions
 Differs  named `lambda_layer`, as a file of that name alone could not be imported. The paper's nets have r = 23, or
          all offsets of their one map size: `kernel_size=2 S - 1` is all of a map of side S. 4 heads and r = 9 are
          what public copies take. E starts smaller than with unit variance, which gives outputs many times

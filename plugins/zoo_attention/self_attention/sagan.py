@@ -5,7 +5,7 @@ Formula  o_j = W_v (sum over i of softmax_i(W_f x_i . W_g x_j) W_h x_i);   y = x
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read
 Cost     2 C h + 2 C v + 1 parameters, h = max(C // reduction, 1), v = max(C // value_reduction, 1);
-         2 C (h + v) P + (h + v) P^2 multiply-adds for P positions
+         2 C (h + v) P + (h + v) P^2 multiply-adds for P positions (2 v P^2 where v > h: filled up with zeros)
 Differs  the softmax is over what is read (i), as in the paper; several copies take it over j. In the paper all of
          W_f, W_g, W_h reduce C by 8; the authors' code has `value_reduction=2` and `use_subsampling=True`: a
          max pooling halves the map that W_f and W_h are read from. Spectral norm is the network's, not this
