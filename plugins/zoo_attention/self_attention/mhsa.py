@@ -5,7 +5,7 @@ Formula  head_i = softmax(Q_i K_i^T / sqrt(d)) V_i, with Q_i, K_i, V_i = t W_i^Q
          a(x) = [head_1; ...; head_h] W^O, over the positions t of x;   y = x + a(x)
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read; what they read themselves is without meaning
-Cost     4 C^2 parameters, with biases 4 C more; time grows with the square of the number of positions L
+Cost     4 C^2 parameters, with biases 4 C more; 4 C^2 L + 2 C L^2 multiply-adds for L positions
 Differs  of section 3.1, LayerNorm(x + a(x)), the residual connection is here (`use_residual`) and the norm
          is not: backbones bring their own. No biases, as in the formula (`use_bias`). Sine positions
          (section 3.5) are added to what the attention reads, not to the x of the residual connection
@@ -13,13 +13,11 @@ Differs  of section 3.1, LayerNorm(x + a(x)), the residual connection is here (`
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from zoo import AttentionMap, InvalidValue
+from zoo import AttentionMap
 from zoo_attention import masking
 from zoo_attention.checks import (
     check_bool,
@@ -28,6 +26,8 @@ from zoo_attention.checks import (
     check_construction,
     check_integer,
 )
+from zoo_attention.self_attention import reading
+from zoo_attention.self_attention.heads import check_heads
 from zoo_attention.self_attention.positions import sine_positions
 
 
@@ -64,12 +64,7 @@ class MultiHeadSelfAttention(nn.Module):
         check_choice(self, "positions", positions, ("none", "sine"))
         check_bool(self, "use_residual", use_residual)
         check_bool(self, "use_bias", use_bias)
-        if channels % num_heads:
-            fitting = [str(n) for n in range(1, min(channels, 16) + 1) if channels % n == 0]
-            raise InvalidValue(
-                f"MultiHeadSelfAttention: channels is {channels}, no multiple of num_heads {num_heads}."
-                f" Choose num_heads from {', '.join(fitting)}."
-            )
+        check_heads(self, channels, num_heads)
         self.channels = channels
         self.ndim = ndim
         self.num_heads = num_heads
@@ -81,23 +76,15 @@ class MultiHeadSelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what each position has read, added to x."""
         query, key, value = self._project(x, mask)
-        keep = None if mask is None else _keys(mask)
-        heads = functional.scaled_dot_product_attention(query, key, value, attn_mask=keep)
-        y: Tensor = self.merge(heads.transpose(1, 2).flatten(2))  # (N, L, C)
-        y = y.transpose(1, 2).reshape(x.shape).to(x.dtype)
+        scale = query.shape[3] ** -0.5
+        heads = reading.attend(query, key, value, mask, scale=scale)
+        y = reading.as_map(self.merge(heads.transpose(1, 2).flatten(2)), x)
         return x + y if self.use_residual else y
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return how much each position is read: the mean over heads and real queries, summing to 1."""
         query, key, _ = self._project(x, mask)
-        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])  # (N, heads, L, L)
-        if mask is None:
-            received = scores.softmax(3).mean((1, 2))  # (N, L)
-        else:
-            keep = _keys(mask)
-            weights = scores.masked_fill(~keep, -math.inf).softmax(3).mean(1)  # (N, L, L)
-            queries = keep[:, 0].to(weights.dtype)  # (N, 1, L)
-            received = (queries @ weights).squeeze(1) / queries.sum(2)
+        received = reading.received(query, key, mask, scale=query.shape[3] ** -0.5)
         return AttentionMap(spatial=received.reshape(x.shape[0], *x.shape[2:]))
 
     def _project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
@@ -109,9 +96,3 @@ class MultiHeadSelfAttention(nn.Module):
         projected = self.project(read.flatten(2).transpose(1, 2))  # (N, L, 3 C)
         parts = projected.unflatten(2, (3, self.num_heads, -1))  # (N, L, 3, heads, C / heads)
         return parts.permute(2, 0, 3, 1, 4).unbind(0)  # type: ignore[no-any-return]  # torch says Any
-
-
-def _keys(mask: Tensor) -> Tensor:
-    """Return which keys may be read, (N, 1, 1, L): the real ones, or all where a sample has none."""
-    flat = mask.flatten(1)
-    return (flat | ~flat.any(1, keepdim=True))[:, None, None, :]
