@@ -27,12 +27,18 @@ def as_map(rows: Tensor, x: Tensor) -> Tensor:
 
 def halved(row: Tensor, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Return tokens (N, L, D) of x by maxima over two positions an axis, (N, K, D), and their mask."""
-    pool = functional.max_pool1d if x.ndim == 3 else functional.max_pool2d
-    small: Tensor = pool(masking.fill(as_map(row, x), mask, -math.inf), 2, ceil_mode=True)
+    small = _halve(masking.fill(as_map(row, x), mask, -math.inf))
     if mask is None:
         return tokens(small, None), None
-    kept = pool(mask.unsqueeze(1).to(x.dtype), 2, ceil_mode=True).squeeze(1) > 0
+    kept = _halve(mask.unsqueeze(1).to(x.dtype)).squeeze(1) > 0
     return tokens(small, kept), kept
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Return maxima over two positions an axis, of one at an odd end."""
+    if x.ndim == 3:  # torch's pooling on lines is exported for one length only
+        return functional.max_pool2d(x.unsqueeze(2), (1, 2), ceil_mode=True).squeeze(2)
+    return functional.max_pool2d(x, 2, ceil_mode=True)
 
 
 def unhalved(weights: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:

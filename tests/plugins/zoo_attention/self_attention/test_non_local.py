@@ -120,6 +120,19 @@ def test_padding_is_not_read(use_subsampling: bool) -> None:
     torch.testing.assert_close(module(x, mask)[..., :4], module(x[..., :4]))
 
 
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_subsampling_exports_with_a_dynamic_size(ndim: int) -> None:
+    """One exported program serves other sizes, odd ones as well, and their masks."""
+    module = liven(NonLocal(8, ndim=ndim, use_subsampling=True)).eval()
+    x = torch.randn(3, 8, *(6, 8)[:ndim], dtype=torch.float64)
+    axes = dict.fromkeys((0, *range(2, ndim + 2)), torch.export.Dim.DYNAMIC)
+    shapes = {"x": axes, "mask": {axis - (axis > 0): dim for axis, dim in axes.items()}}
+    program = torch.export.export(module, (x, x[:, 0] > -9), dynamic_shapes=shapes).module()
+    x = torch.randn(2, 8, *(9, 5)[:ndim], dtype=torch.float64)
+    mask = torch.rand(2, *(9, 5)[:ndim]) < 0.7
+    torch.testing.assert_close(program(x, mask), module(x, mask))
+
+
 def test_batch_norm_refuses_one_position_in_training() -> None:
     """One position has no variance to learn; without the norm, or in eval mode, it is welcome."""
     x = torch.randn(1, 8, 1, 1)

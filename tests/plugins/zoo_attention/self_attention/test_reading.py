@@ -64,3 +64,10 @@ def test_attend_is_softmax_times_values(heads: tuple[int, ...], width: int) -> N
     shares = reading.received(query, key, mask, scale=0.7, queries=torch.ones(2, 4).bool())
     torch.testing.assert_close(shares.sum(1), torch.ones(2))
     assert not shares[0, 4:].any()
+
+
+def test_shares_sum_to_one() -> None:
+    """Weights are divided by their sum; where all are 0 they stay 0."""
+    found = reading.shares(torch.tensor([[[1.0, 3.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]]))
+    expected = torch.tensor([[[0.125, 0.375], [0.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
+    assert torch.equal(found, expected)
