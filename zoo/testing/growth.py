@@ -1,0 +1,61 @@
+"""Order of growth: work and memory against the number of positions, counted and not timed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.testing.outcomes import Failed, Outcome, Passed, Skipped
+from zoo.testing.subject import Subject
+
+SIZES = {1: ((256,), (1024,)), 2: ((16, 16), (32, 32))}
+
+
+class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class hook has no types
+    """Counts the values that operations make: all of them, and those of the largest."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.total = 0
+        self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and count its output."""
+        del types
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.total += tensor.numel()
+                self.largest = max(self.largest, tensor.numel())
+        return out
+
+
+def growth(subject: Subject) -> Outcome:
+    """Count at two sizes, one with four times the positions."""
+    module = subject.build()
+    order = getattr(module, "growth", None)
+    if order is None:
+        return Skipped("its class declares no `growth` (1: linear in the positions, 2: quadratic)")
+    small, large = (_count(subject, module, size) for size in SIZES[subject.ndim])
+    for what, before, after in zip(("work", "memory"), small, large, strict=True):
+        found = math.log(after / before, 4)
+        if found > order + 0.25:
+            return Failed(
+                f"{what} to grow with the positions to the power of {order:g}", f"{found:.2f}"
+            )
+    return Passed()
+
+
+def _count(subject: Subject, module: nn.Module, size: tuple[int, ...]) -> tuple[float, float]:
+    x = subject.draw(size, batch=1)
+    with torch.no_grad(), FlopCounterMode(display=False) as flops:
+        subject.run(module, x)
+    with torch.no_grad(), Tally() as tally:
+        subject.run(module, x)
+    return flops.get_total_flops() + tally.total, tally.largest
