@@ -62,8 +62,7 @@ class HaloAttention(nn.Module):
         check_integer(self, "halo_size", halo_size, least=0)
         check_bool(self, "use_zero_padding", use_zero_padding)
         check_heads(self, channels, num_heads)
-        self.channels = channels
-        self.ndim = ndim
+        self.channels, self.ndim = channels, ndim
         self.num_heads = num_heads
         self.block_size = block_size
         self.halo_size = halo_size

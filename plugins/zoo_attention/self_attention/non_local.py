@@ -26,7 +26,7 @@ from zoo_attention.checks import (
     check_construction,
     check_integer,
 )
-from zoo_attention.self_attention import reading
+from zoo_attention.self_attention import halving, reading
 
 
 class NonLocal(nn.Module):
@@ -61,8 +61,7 @@ class NonLocal(nn.Module):
         check_bool(self, "use_scale", use_scale)
         check_bool(self, "use_subsampling", use_subsampling)
         check_bool(self, "use_batch_norm", use_batch_norm)
-        self.channels = channels
-        self.ndim = ndim
+        self.channels, self.ndim = channels, ndim
         self.use_subsampling = use_subsampling
         width = max(channels // reduction, 1)
         self.scale = width**-0.5 if use_scale else 1.0
@@ -82,8 +81,8 @@ class NonLocal(nn.Module):
         row = reading.tokens(x, mask)  # (N, P, C)
         query, key, value = self.theta(row), self.phi(row), self.g(row)  # (N, P, h)
         if self.use_subsampling:
-            key, kept = reading.halved(key, x, mask)
-            value, _ = reading.halved(value, x, mask)
+            key, kept = halving.halved(key, x, mask)
+            value, _ = halving.halved(value, x, mask)
         else:
             kept = mask
         y = reading.attend(query, key, value, kept, scale=self.scale)
@@ -102,8 +101,8 @@ class NonLocal(nn.Module):
         row = reading.tokens(x, mask)
         query, key, kept = self.theta(row), self.phi(row), mask
         if self.use_subsampling:
-            key, kept = reading.halved(key, x, mask)
+            key, kept = halving.halved(key, x, mask)
         found = reading.received(query, key, kept, scale=self.scale, queries=mask)
         if self.use_subsampling:
-            return AttentionMap(spatial=reading.unhalved(found, x, mask))
+            return AttentionMap(spatial=halving.unhalved(found, x, mask))
         return AttentionMap(spatial=found.reshape(x.shape[0], *x.shape[2:]))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo import AttentionMap
 from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
-from zoo_attention.self_attention import reading
+from zoo_attention.self_attention import halving, reading
 
 
 class SelfAttentionGAN(nn.Module):
@@ -67,8 +67,8 @@ class SelfAttentionGAN(nn.Module):
         row = reading.tokens(x, mask)  # (N, P, C)
         query, key, value = self.g(row), self.f(row), self.h(row)  # (N, P, h)
         if self.use_subsampling:
-            key, kept = reading.halved(key, x, mask)
-            value, _ = reading.halved(value, x, mask)
+            key, kept = halving.halved(key, x, mask)
+            value, _ = halving.halved(value, x, mask)
         else:
             kept = mask
         read = reading.attend(query, key, value, kept, scale=1.0)
@@ -83,8 +83,8 @@ class SelfAttentionGAN(nn.Module):
         row = reading.tokens(x, mask)
         query, key, kept = self.g(row), self.f(row), mask
         if self.use_subsampling:
-            key, kept = reading.halved(key, x, mask)
+            key, kept = halving.halved(key, x, mask)
         found = reading.received(query, key, kept, scale=1.0, queries=mask)
         if self.use_subsampling:
-            return AttentionMap(spatial=reading.unhalved(found, x, mask))
+            return AttentionMap(spatial=halving.unhalved(found, x, mask))
         return AttentionMap(spatial=found.reshape(x.shape[0], *x.shape[2:]))
