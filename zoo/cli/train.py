@@ -11,6 +11,7 @@ from zoo.cli import INTERRUPTED
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from zoo.composition.model import Model
     from zoo.spec import Spec
     from zoo.train.recipe import Recipe
 
@@ -27,6 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", help="name of the data set: mnist, cifar10-jpeg")
     parser.add_argument("--root", help="the folder that the data's files are in")
     parser.add_argument("--output", help="folder for the run (default: runs/<name>)")
+    parser.add_argument(
+        "--start", metavar="FILE", help="begin with the weights of this file, of the same spec"
+    )
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
@@ -54,7 +58,9 @@ def run(args: Namespace) -> int:
             )
     spec, recipe = read_what(args.what)
     output = Path(args.output or Path("runs") / Path(args.what.partition("@")[0]).stem)
-    return _train(spec, _override(recipe, args), args.data, args.root, output, resume=False)
+    return _train(
+        spec, _override(recipe, args), args.data, args.root, output, resume=False, start=args.start
+    )
 
 
 def read_what(what: str) -> tuple[Spec, Recipe]:
@@ -121,8 +127,33 @@ def _resume(args: Namespace) -> int:
     return _train(spec, recipe, run["data"], args.root or run["root"], output, resume=True)
 
 
+def _start_from(path: str, spec: Spec) -> tuple[Model, dict[str, Any]]:
+    """Load the model to begin with, and say what it was."""
+    import hashlib
+
+    from zoo.api import load
+    from zoo.files import read_whole
+    from zoo.weights import parse
+
+    content = read_whole(Path(path))
+    model = load(path)
+    if model.spec != spec:
+        raise InvalidValue(
+            f"{path} is of another spec than what is trained; begin with a file of the same one."
+        )
+    recipe = parse(content, path).metadata.get("recipe", {})
+    return model.train(), {"sha256": hashlib.sha256(content).hexdigest(), "recipe": recipe}
+
+
 def _train(
-    spec: Spec, recipe: Recipe, data_name: str, root: str, output: Path, *, resume: bool
+    spec: Spec,
+    recipe: Recipe,
+    data_name: str,
+    root: str,
+    output: Path,
+    *,
+    resume: bool,
+    start: str | None = None,
 ) -> int:
     import torch
 
@@ -133,12 +164,15 @@ def _train(
 
     data = open_data(data_name, root)
     torch.manual_seed(recipe.seed)
-    model = compose(spec_for(spec, data))
+    about: dict[str, Any] = {"root": str(Path(root).resolve())}
+    if start is None:
+        model = compose(spec_for(spec, data))
+    else:
+        model, about["started_from"] = _start_from(start, spec_for(spec, data))
     count = sum(parameter.numel() for parameter in model.parameters())
     write_line(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
     )
-    about: dict[str, Any] = {"root": str(Path(root).resolve())}
     try:
         fitted = fit(
             model,

@@ -107,6 +107,8 @@ class RunFolder:
             "torch": torch.__version__.partition("+")[0],
             "lightning": lightning.__version__,
         }
+        if (before := self.read().get("started_from")) is not None:
+            provenance["started_from"] = before
         metrics = _metrics(figures, data)
         save(
             model,

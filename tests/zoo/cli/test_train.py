@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import struct
 import subprocess
@@ -17,6 +18,7 @@ import zoo
 from zoo.cli import main
 from zoo.train.data import open_data
 from zoo.train.evaluation import evaluate
+from zoo.weights import parse
 
 SPEC = """\
 spec:
@@ -84,6 +86,31 @@ def test_a_file_is_trained_evaluated_and_resumed(
     assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
     assert main(["train", "--resume", str(run), "--epochs", "3"]) == 2
     assert "was started with other values" in capsys.readouterr().err
+
+
+def test_a_training_begins_with_the_weights_of_a_file(
+    spec: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a vanishing learning rate the model stays what it was, and the file says where it began."""
+    assert _train(spec, root, "--output", str(tmp_path / "first")) == 0
+    first = tmp_path / "first" / "last.safetensors"
+    words = ("--output", str(tmp_path / "second"), "--learning-rate", "1e-30")
+
+    assert _train(spec, root, "--start", str(first), *words) == 0
+
+    second = tmp_path / "second" / "last.safetensors"
+    before, after = zoo.load(first).state_dict(), zoo.load(second).state_dict()
+    weights = [name for name in before if name.endswith("weight")]
+    assert all(torch.equal(before[name], after[name]) for name in weights)
+    provenance = parse(second.read_bytes(), "second").metadata["provenance"]
+    assert provenance["started_from"]["sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert provenance["started_from"]["recipe"]["learning_rate"] == 0.01
+
+    other = tmp_path / "other.yaml"
+    other.write_text(SPEC.replace("[4, 8]", "[4, 4]"))
+    capsys.readouterr()
+    assert _train(other, root, "--start", str(first), "--output", str(tmp_path / "third")) == 2
+    assert "is of another spec than what is trained" in capsys.readouterr().err
 
 
 def test_the_folder_is_named_after_the_file(
