@@ -50,3 +50,13 @@ def test_component_says_what_it_is(component: zoo.Component) -> None:
     assert component.summary
     assert "\n" not in component.summary
     assert inspect.getdoc(component.load())
+
+
+@pytest.mark.parametrize("row", zoo.list_variants(), ids=lambda one: one.ref)
+def test_readme_states_the_figures_of_the_registry(row: zoo.listing.VariantRow) -> None:
+    """The table of pretrained variants says what the registry says, digit for digit."""
+    line = next(line for line in README.splitlines() if line.startswith(f"| `{row.ref}`"))
+    assert f"{row.params:,}" in line
+    tested = {name: one["mean"] for name, one in row.metrics.items() if "/test/" in name}
+    assert tested
+    assert all(f"{100 * mean:.2f} %" in line for mean in tested.values())
