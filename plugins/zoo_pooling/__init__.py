@@ -36,6 +36,9 @@ COMPONENTS = [
     _component("avgmax", "AverageMaxPool", "", "Mean of the mean and the maximum over positions"),
     _component("catavgmax", "ConcatAverageMaxPool", "", "Mean and maximum over positions, one after the other"),
     _component("gem", "GeneralizedMeanPool", "arXiv 1711.02512", "Generalised mean with a learned exponent"),
+    _component("lse", "LogSumExpPool", "arXiv 1411.6228", "Smooth maximum over positions, its sharpness learned"),
+    _component("softpool", "SoftPool", "arXiv 2101.00440", "Mean over positions, weighted by the exponential of each value"),
+    _component("spp", "SpatialPyramidPool", "arXiv 1406.4729", "Maxima over grids of ever finer bins"),
 ]
 # fmt: on
 
