@@ -7,10 +7,10 @@ Formula  Q, K = W_q x, W_k x, each position's scaled to length 1;   a = Q . w / 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the length of a and the sum are over real positions
 Cost     4 C^2 + 5 C parameters; (4 C^2 + 2 C) P multiply-adds for P positions
-Differs  the default is the authors' code (Amshaker/SwiftFormer, read for this), with which the paper's figures
-         were measured: a is scaled to length 1, and W_O follows. `use_normalization=False` takes a as
-         the paper's equation gives it. An early version of the code took a softmax over an axis of size 1. The
-         input is added (`use_residual`), the other parts of the SwiftFormer block are not here
+Differs  the default is the authors' code as it is now (Amshaker/SwiftFormer, read for this): a is scaled to
+         length 1, and W_O follows. `use_normalization=False` leaves a as the product with w gives it. The
+         code's first version took a softmax of a over an axis of size 1: all weights were 1. The input is
+         added (`use_residual`), the other parts of the SwiftFormer block are not here
 """
 
 from __future__ import annotations

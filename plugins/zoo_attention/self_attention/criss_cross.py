@@ -7,8 +7,8 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; a line
 Mask     masked positions are not read
 Cost     C^2 + 2 C d + C + 2 d parameters, d = max(C // reduction, 1); each time (C^2 + 2 C d) P +
          (C + d) (H + W) P multiply-adds for P = H W positions
-Differs  the authors' code weighs the sum by a parameter that starts at 0, and runs on CUDA only; the default is the
-         paper, `use_gamma=True` has that weight
+Differs  the authors' code (speedinghzl/CCNet, read for this) weighs the sum by a parameter that starts at 0,
+         and runs on CUDA only; the default is the paper, `use_gamma=True` has that weight
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ Mask     softmax and sum are over real positions
 Cost     C + 2 C h + 2 h parameters, h = max(C // reduction, min_hidden); with biases C + h more;
          2 C P + 2 C h multiply-adds for P positions
 Differs  hidden width is at least 8: a LayerNorm of one value is always 0. `min_hidden=1` is the paper's. No
-         biases, as in the formula; the authors' code has them (`use_bias=True`). W_v2 starts at 0, as in
-         the authors' code: the block starts as identity. `fusion="scale"` is y = x * sigmoid(t), the paper's
-         second form, which starts like any other layer
+         biases, as in the formula; the authors' code (xvjiarui/GCNet, read for this) has them
+         (`use_bias=True`). W_v2 starts at 0 as there: the block starts as identity. `fusion="scale"` is
+         y = x * sigmoid(t), the paper's other form, which starts as x / 2
 """
 
 from __future__ import annotations
@@ -71,10 +71,9 @@ class GlobalContext(nn.Module):
         self.reduce = nn.Linear(channels, width, bias=use_bias)
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, channels, bias=use_bias)
-        if fusion == "add":
-            nn.init.zeros_(self.expand.weight)
-            if use_bias:
-                nn.init.zeros_(self.expand.bias)
+        nn.init.zeros_(self.expand.weight)
+        if use_bias:
+            nn.init.zeros_(self.expand.bias)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with the summary added, or with its channels weighed by it."""

@@ -10,7 +10,7 @@ Differs  theta, phi, g and W have biases, as convolutions have. The batch norm s
          block starts as identity (section 3.3). Of the paper's four pairwise functions this is its default; the
          paper finds them to perform alike. `use_scale=True` divides the scores by sqrt(h), and
          `use_subsampling=True` halves the map before phi and g are read (section 3.3): both are on in the
-         authors' code
+         authors' code (facebookresearch/video-nonlocal-net, read for this)
 """
 
 from __future__ import annotations

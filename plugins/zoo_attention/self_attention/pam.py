@@ -8,8 +8,8 @@ Mask     masked positions are not read
 Cost     C^2 + 2 C h + C + 2 h + 1 parameters, h = max(C // reduction, 1); (C^2 + 2 C h) P + 2 C P^2
          multiply-adds for P positions: queries and keys are filled up to C with zeros, so that torch's
          attention serves, which keeps no (P, P) matrix
-Differs  the paper gives B and C all C channels (`reduction=1`); the default is the authors' code, with
-         which its figures were measured and which all use: an eighth of them
+Differs  the paper gives B and C all C channels (`reduction=1`); the default is the authors' code
+         (junfu1115/DANet, read for this), with which its figures were measured: an eighth of them
 """
 
 from __future__ import annotations

@@ -86,9 +86,10 @@ def test_equals_timm(fusion: str) -> None:
 
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_starts_as_identity(use_bias: bool) -> None:
-    """The block put into a trained network leaves it as it was."""
+    """The block put into a trained network leaves it as it was; the scale form halves it."""
     x = torch.randn(2, 8, 3, 4)
     assert torch.equal(GlobalContext(8, use_bias=use_bias)(x), x)
+    assert torch.equal(GlobalContext(8, fusion="scale", use_bias=use_bias)(x), x / 2)
 
 
 def test_softmax_is_over_positions() -> None:
