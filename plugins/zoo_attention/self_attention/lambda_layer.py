@@ -2,17 +2,18 @@
 
 Paper    Bello, "LambdaNetworks: Modeling Long-Range Interactions Without Attention", ICLR 2021,
          arXiv 2102.08602
-Formula  lambda_i = sum over m and u of (softmax_m(K_mu) + E_mi,u) V_mu^T, (k, v);   y_i = lambda_i^T q_i in each head,
+Formula  lambda_i = sum over m, u of (softmax_m(K_mu) + E_mi,u) V_mu^T, (k, v);   y_i = lambda_i^T q_i in each head,
          with Q, K, V = 1x1 convolutions of x, Q and V after batch norms, v = C / heads, and E, by relative
          position, from a kernel of side r: 0 outside of it
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sums are over real positions; the batch norms learn from these
 Cost     C (heads k + k u + v u) + 2 (heads k + v u) + k u r^ndim parameters;
          (C (heads k + k u + v u) + k u v + C k + k u v r^ndim) P multiply-adds for P positions
-Differs  named `lambda_layer`, as a file of that name alone could not be imported. The paper's nets have r =
-         23, or all offsets of their one map size: `kernel_size=2 S - 1` is all of a map of side S. 4 heads
-         and r = 9 are what public copies take. E starts smaller than with unit variance, which gives outputs
-         many times the input. It stands in place of a convolution: the input is not added
+Differs  named `lambda_layer`, as a file of the name alone could not be imported. The paper has either all offsets
+         of its one map size or a local r; r = 9 and 4 heads are timm's (the paper's r was not checked in its
+         text; a public copy, lucidrains/lambda-networks, shows 23). `kernel_size=2 S - 1` is all of a map of
+         side S. E starts smaller than with unit variance, which gives outputs many times the input. It stands
+         in place of a convolution: the input is not added
 """
 
 from __future__ import annotations
