@@ -100,7 +100,7 @@ def blocks(subject: Subject, *, start: str | None = None) -> dict[str, Any]:
             own["ndim"] = subject.ndim
         own["name"] = own["name"].replace("*", str(own.pop("architecture", "")))
         found["backbone"] = own
-        found["input"] = {"channels": subject.channels, **subject.input}
+        found["input"] = _input_block(subject)
     elif subject.kind == "attention":
         found["backbone"]["width"] = subject.channels
     else:
@@ -109,6 +109,13 @@ def blocks(subject: Subject, *, start: str | None = None) -> dict[str, Any]:
     if start is not None and subject.kind == "attention":
         found["attention"] = [{**own, "slot": "stage", **_started(start)}]
     return found
+
+
+def _input_block(subject: Subject) -> dict[str, Any]:
+    if not subject.takes_tokens:
+        return {"channels": subject.channels, **subject.input}
+    words = [f"word{number}" for number in range(subject.channels - 2)]  # and padding, and unknown
+    return {**subject.input, "vocabulary": words}
 
 
 def _started(start: str) -> dict[str, str]:

@@ -170,10 +170,12 @@ def _is_constant(parameter: Tensor) -> bool:
 def difference(
     found: Tensor, expected: Tensor, *, rtol: float = 1e-4, atol: float = 1e-5
 ) -> str | None:
-    """Say how two tensors differ; None where they agree."""
+    """Say how two tensors differ; None where they agree. `atol` is for values of about 1, and grows with them."""
     if found.shape != expected.shape:
         return f"shape {tuple(found.shape)} in place of {tuple(expected.shape)}"
     a, b = found.detach().double(), expected.detach().double()
+    if b.numel() and b.isfinite().all():
+        atol *= max(1.0, b.abs().max().item())
     wrong = ~torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=False)
     if not wrong.any():
         return None
