@@ -48,12 +48,17 @@ def every_second(mask: Tensor, *, ndim: int) -> Tensor:
 
 def max_pool(x: Tensor, mask: Tensor | None, *, ndim: int) -> tuple[Tensor, Tensor | None]:
     """Halve a map (N, C, *spatial), rounding up, by its maxima over real positions; and its mask."""
-    pool = F.max_pool1d if ndim == 1 else F.max_pool2d
+    pool = _max_pool1d if ndim == 1 else F.max_pool2d
     if mask is None:
         return pool(x, 2, ceil_mode=True), None
     lowest = x.masked_fill(~mask.unsqueeze(1), torch.finfo(x.dtype).min)
     mask = every_second(mask, ndim=ndim)
     return zero_padding(pool(lowest, 2, ceil_mode=True), mask), mask
+
+
+def _max_pool1d(x: Tensor, kernel_size: int, *, ceil_mode: bool) -> Tensor:
+    # torch's own max_pool1d bakes the length of the example into an exported program.
+    return F.max_pool2d(x.unsqueeze(2), (1, kernel_size), ceil_mode=ceil_mode).squeeze(2)
 
 
 def check_stages(

@@ -106,14 +106,22 @@ class Window(nn.Module):
 
     def __init__(self, in_channels: int, maps: int, kernel_size: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(in_channels, maps, kernel_size, padding=kernel_size // 2)
+        self.conv = SameLength(in_channels, maps, kernel_size, padding=kernel_size // 2)
         self.after = OpenSlot()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Map (N, in_channels, L) to (N, maps, L)."""
-        # With zeros at both ends an even window fits once more than there are positions.
-        y: Tensor = self.after(F.relu(self.conv(x)[..., : x.shape[-1]]), mask)
+        y: Tensor = self.after(F.relu(self.conv(x)), mask)
         return y
+
+
+class SameLength(nn.Conv1d):
+    """Convolution that keeps the length, so that an attention can stand in its place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, L) to (N, maps, L)."""
+        # With zeros at both ends an even window fits once more than there are positions.
+        return super().forward(x)[..., : x.shape[-1]]
 
 
 def _check(in_channels: int, embedding_dim: int, maps: int, kernel_sizes: Sequence[int]) -> None:
