@@ -39,6 +39,11 @@ COMPONENTS = [
     _component("lse", "LogSumExpPool", "arXiv 1411.6228", "Smooth maximum over positions, its sharpness learned"),
     _component("softpool", "SoftPool", "arXiv 2101.00440", "Mean over positions, weighted by the exponential of each value"),
     _component("spp", "SpatialPyramidPool", "arXiv 1406.4729", "Maxima over grids of ever finer bins"),
+    _component("mac", "MaximumActivations", "arXiv 1511.05879", "Maximum over positions, as a vector of length 1"),
+    _component("rmac", "RegionalMaximumActivations", "arXiv 1511.05879", "Maxima over many square regions, summed"),
+    _component("stats", "StatisticsPool", "", "Mean and standard deviation over positions (x-vectors)"),
+    _component("abmil", "AttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network"),
+    _component("gated_abmil", "GatedAttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network with a gate"),
 ]
 # fmt: on
 

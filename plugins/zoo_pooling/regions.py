@@ -40,13 +40,10 @@ def window_maxima(x: Tensor, axis: int, starts: Tensor, ends: Tensor) -> Tensor:
     """
     place = torch.arange(x.shape[axis], device=x.device)
     inside = (place >= starts.unsqueeze(2)) & (place < ends.unsqueeze(2))  # (N, B, size)
-    behind = [None] * (x.ndim - 1 - axis)
     before = [None] * (axis - 1)
-    maxima = []
-    for window in inside.unbind(1):  # each (N, size)
-        here = window[(slice(None), *before, slice(None), *behind)]
-        maxima.append(torch.where(here, x, -math.inf).amax(axis))
-    return torch.stack(maxima, axis)
+    behind = [None] * (x.ndim - 1 - axis)
+    inside = inside[(slice(None), *before, slice(None), slice(None), *behind)]
+    return torch.where(inside, x.unsqueeze(axis), -math.inf).amax(axis + 1)
 
 
 def zero_empty(maxima: Tensor) -> Tensor:
