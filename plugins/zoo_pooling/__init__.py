@@ -44,6 +44,9 @@ COMPONENTS = [
     _component("stats", "StatisticsPool", "", "Mean and standard deviation over positions (x-vectors)"),
     _component("abmil", "AttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network"),
     _component("gated_abmil", "GatedAttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network with a gate"),
+    _component("attentive_stats", "AttentiveStatisticsPool", "arXiv 2005.07143", "Mean and standard deviation, each channel weighing positions by itself"),
+    _component("kmax", "KMaxPool", "arXiv 1404.2188", "The k largest values of each channel, in their order"),
+    _component("seqpool", "SequencePool", "arXiv 2104.05704", "Mean over positions, weighted by a linear layer"),
 ]
 # fmt: on
 
