@@ -191,8 +191,11 @@ def _offered(offers: Catalog, kind: str, name: str) -> bool:
 def _kind_of(cls: Any) -> str:
     if hasattr(cls, "forward_stages") or hasattr(cls, "slots"):
         return "backbone"
+    import torch
+
     try:
-        return "head" if hasattr(cls(16), "out_features") else "attention"
+        with torch.random.fork_rng(devices=[]):
+            return "head" if hasattr(cls(16), "out_features") else "attention"
     except Exception:
         return "attention"
 

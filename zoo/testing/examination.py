@@ -41,7 +41,8 @@ class Examination:
         wanted = _BY_NAME[name]
         try:
             if self._subjects is None:
-                self._subjects = subjects(self.component, self._options)
+                with torch.random.fork_rng(devices=[]):
+                    self._subjects = subjects(self.component, self._options)
         except Exception as error:
             return Failed(wanted.description, _said(error)) if name == "built" else _unmet("built")
         found = [(subject, self._check(wanted, subject)) for subject in self._subjects]

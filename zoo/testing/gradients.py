@@ -57,6 +57,8 @@ def parameters_stay(subject: Subject) -> Outcome:
     y = subject.run(module, x)
     if name := _replaced(before, module):
         return Failed(f"{name!r} to stay the same object", "a call makes it anew")
+    if not y.requires_grad:
+        return Skipped("no gradient reaches any of its parameters; see `gradient`")
     optimizer = torch.optim.SGD(before.values(), lr=0.1)
     torch.autograd.backward(weighed(y))
     reached = {

@@ -85,9 +85,9 @@ PROPERTIES = (
     Property("mask_empty", "A sample without real positions gives finite outputs and gradients.", masks.mask_empty, ("mask_full",)),
     Property("stages", "`forward_stages` ends with the last map, and attributes say its form.", backbones.stages, ("shape",), BACKBONE),
     Property("slots", "Each slot is there and has the channels that it says.", backbones.slots, ("shape",), BACKBONE),
-    Property("export", "torch.export serves other sizes and batches with the same numbers.", export.export, ("sizes", "deterministic", *HELD)),
+    Property("export", "torch.export serves other sizes and batches with the same numbers.", export.export, ("sizes", "deterministic", "gradient", "state_dict", *HELD)),
     Property("compile", "torch.compile takes it in one piece and keeps its numbers.", export.compiled, ("deterministic", *HELD), slow=True),
-    Property("identity_start", "`start: identity` leaves a composed model's output as it was, exactly.", composed.identity_start, ("input_unchanged", "deterministic"), ("attention", "backbone")),
+    Property("identity_start", "`start: identity` leaves a composed model's output as it was, exactly.", composed.identity_start, ("input_unchanged", "deterministic", "slots"), ("attention", "backbone")),
     Property("saved", "zoo.save and zoo.load give the same model back.", composed.saved, ("state_dict", "deterministic")),
     Property("growth", "Work and memory grow no faster than the class's `growth` says.", growth.growth, ("sizes",), MAPS),
 )
