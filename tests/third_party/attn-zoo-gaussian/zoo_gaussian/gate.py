@@ -20,7 +20,8 @@ class GaussianGate(nn.Module):
             mean = x.mean(self.axes, keepdim=True)
         else:
             real = mask.unsqueeze(1).to(x.dtype)
-            mean = (x * real).sum(self.axes, keepdim=True) / real.sum(self.axes, keepdim=True)
+            count = real.sum(self.axes, keepdim=True).clamp(min=1)
+            mean = (x * real).sum(self.axes, keepdim=True) / count
         centred = mean - mean.mean(1, keepdim=True)
         score = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
         return x * (-score.square() / (2 * self.width**2)).exp()
