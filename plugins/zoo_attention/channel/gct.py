@@ -36,6 +36,8 @@ class GatedChannelTransform(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    gate_range = (0.0, 2.0)  # 1 + tanh
+
     def __init__(
         self,
         channels: int,

@@ -12,6 +12,8 @@ Differs  nothing from the paper, whose listing has eps 1e-6. At the start gamma 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,8 @@ class GlobalResponseNorm(nn.Module):
     Raises:
         InvalidValue: A value is of the wrong type or out of its range.
     """
+
+    gate_range = (-math.inf, math.inf)  # 1 + gamma times a share of norms
 
     def __init__(self, channels: int, *, ndim: int = 2, eps: float = 1e-6) -> None:
         super().__init__()

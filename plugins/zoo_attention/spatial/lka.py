@@ -14,6 +14,8 @@ Differs  a is no gate between 0 and 1: it has no bound, and y grows with the squ
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,6 +44,8 @@ class LargeKernelAttention(nn.Module):
     Raises:
         InvalidValue: A value is of the wrong type or out of its range.
     """
+
+    gate_range = (-math.inf, math.inf)  # the paper has no non-linearity there
 
     def __init__(
         self,

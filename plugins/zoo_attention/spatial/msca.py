@@ -17,6 +17,7 @@ Differs  a is no gate between 0 and 1: it has no bound, and y grows with the squ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ class MultiScaleConvAttention(nn.Module):
     Raises:
         InvalidValue: A value is of the wrong type or out of its range.
     """
+
+    gate_range = (-math.inf, math.inf)  # the paper has no non-linearity there
 
     def __init__(
         self,
