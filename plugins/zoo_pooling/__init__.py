@@ -47,6 +47,8 @@ COMPONENTS = [
     _component("attentive_stats", "AttentiveStatisticsPool", "arXiv 2005.07143", "Mean and standard deviation, each channel weighing positions by itself"),
     _component("kmax", "KMaxPool", "arXiv 1404.2188", "The k largest values of each channel, in their order"),
     _component("seqpool", "SequencePool", "arXiv 2104.05704", "Mean over positions, weighted by a linear layer"),
+    _component("simpool", "SimPool", "arXiv 2309.06891", "What the mean of the map finds in it by attention"),
+    _component("map", "MultiHeadAttentionPool", "arXiv 1810.00825", "What a learned query reads from all positions, in several heads"),
 ]
 # fmt: on
 
