@@ -91,6 +91,12 @@ COMPONENTS = [
     _component("outlook", "self", "OutlookAttention", "arXiv 2106.13112", "Let neighbours read from each other as the position between them says"),
     _component("lambda_layer", "self", "LambdaLayer", "arXiv 2102.08602", "Apply to each position a small linear map made of its context"),
     _component("additive", "self", "EfficientAdditiveAttention", "arXiv 2303.15446", "Let the key of each position meet one query pooled from all"),
+    _component("sk", "branch", "SelectiveKernel", "arXiv 1903.06586", "Convolve at several sizes that compete for each channel"),
+    _component("split", "branch", "SplitAttention", "arXiv 2004.08955", "Convolve to several splits that compete for each channel"),
+    _component("involution", "branch", "Involution", "arXiv 2103.06255", "Read neighbours with a kernel that each position makes itself"),
+    _component("cot", "branch", "ContextualTransformer", "arXiv 2107.12292", "Read neighbours as their convolved keys say, beside a convolution"),
+    _component("dynamic_conv", "branch", "DynamicConv", "arXiv 1912.03458", "Convolve each sample with its own mixture of kernels"),
+    _component("odconv", "branch", "OmniDimensionalConv", "arXiv 2209.07947", "Convolve each sample with kernels weighed along all their axes"),
 ]
 # fmt: on
 

@@ -1,0 +1,54 @@
+"""Convolution with a kernel of its own for each sample, and the temperature of the softmax that mixes it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo_attention.checks import check_positive
+
+
+class Tempered(nn.Module):
+    """A module with a temperature, which divides scores before a softmax or sigmoid.
+
+    It is a buffer: part of the state that is saved and loaded, so that a model gives the numbers that it was
+    saved with; the same in training and eval; and no compiled program must be made anew when it changes.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        check_positive(self, "temperature", temperature)
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the temperature, above 0, from now on.
+
+        Nothing else changes it. A training that anneals it calls this once a step or epoch; in the papers it
+        falls from 30 to 1, linearly, over the first 10 epochs.
+
+        Raises:
+            InvalidValue: It is no finite number above 0.
+        """
+        check_positive(self, "temperature", temperature)
+        self.temperature.fill_(temperature)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> Tensor:
+    """Return the convolution of each sample with its kernel, of the size of x.
+
+    Args:
+        x: (N, C, *spatial).
+        weight: (N, C, C / groups, *kernel), odd sides.
+        bias: (N, C), or none.
+        groups: Number of groups of channels.
+    """
+    number = x.shape[0]
+    conv = functional.conv1d if x.ndim == 3 else functional.conv2d
+    wide = x.reshape(1, -1, *x.shape[2:])  # all samples side by side, as groups of one convolution
+    padding = [side // 2 for side in weight.shape[3:]]
+    flat = None if bias is None else bias.flatten().to(x.dtype)
+    y = conv(wide, weight.flatten(0, 1).to(x.dtype), flat, padding=padding, groups=groups * number)
+    return y.reshape(x.shape)
