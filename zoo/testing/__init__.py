@@ -1,4 +1,4 @@
-"""The conformance kit: does a backbone, an attention or a head keep what its contract promises?
+"""The conformance kit: checks that a backbone, an attention or a head keeps what its contract promises.
 
 `check(component)` in a test of one's own, or `pytest --zoo-component attention/NAME`: one property a test.
 The names are imported on first use: the pytest plug-in in this folder is loaded in every test run.
