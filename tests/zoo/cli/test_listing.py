@@ -170,7 +170,7 @@ def test_components_are_listed_with_their_origin(command):
     assert "arXiv 1807.06521" in done.out
     assert "head/" not in done.out
     assert names(command("list", "mh*", "--components")) == ["attention/mhsa"]
-    assert "attention/se" not in command("list", "--components", "--family", "self").out
+    assert "attention/cbam" not in command("list", "--components", "--family", "self").out
     assert "Nothing found" in command("list", "nothing*", "--components").out
 
 
