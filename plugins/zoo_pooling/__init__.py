@@ -49,6 +49,8 @@ COMPONENTS = [
     _component("seqpool", "SequencePool", "arXiv 2104.05704", "Mean over positions, weighted by a linear layer"),
     _component("simpool", "SimPool", "arXiv 2309.06891", "What the mean of the map finds in it by attention"),
     _component("map", "MultiHeadAttentionPool", "arXiv 1810.00825", "What a learned query reads from all positions, in several heads"),
+    _component("attention_pool", "AttentionPool", "arXiv 2103.00020", "What the mean of the map reads from it, as in CLIP"),
+    _component("netvlad", "NetVLAD", "arXiv 1511.07247", "Residuals of the vectors to learned centres"),
 ]
 # fmt: on
 

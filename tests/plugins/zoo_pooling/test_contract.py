@@ -143,7 +143,8 @@ def test_samples_do_not_see_each_other(component: Component, ndim: int) -> None:
     head = build(component, 16, ndim).eval()
     x = draw(16, SMALL[ndim], batch=4)
     alone = torch.cat([head(sample) for sample in x.split(1)])
-    torch.testing.assert_close(head(x), alone, rtol=1e-5, atol=1e-6)
+    # Products of another size round otherwise, and netvlad multiplies that by a hundred.
+    torch.testing.assert_close(head(x), alone, rtol=1e-4, atol=1e-5)
 
 
 @EACH_MASKED
