@@ -51,6 +51,8 @@ class DynamicConv(Tempered):
             `groups`.
     """
 
+    gate_range = (0.0, math.inf)  # norms of kernels
+
     def __init__(
         self,
         channels: int,
