@@ -30,8 +30,8 @@ _NOT_WORDS = ("true", "false", "null")
 
 
 def is_short_form(text: str) -> bool:
-    """Whether a text is more than the name of one component."""
-    return _NAME.fullmatch(text.strip()) is None
+    """Whether a text is more than the name of a component or a ref: these hold none of its signs."""
+    return any(sign in text for sign in ("+", "(", "->"))
 
 
 def parse(text: str) -> dict[str, Any]:

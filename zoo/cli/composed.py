@@ -10,6 +10,7 @@ from zoo import api
 from zoo.blocks import read_spec
 from zoo.cli.terminal import count, say, say_json
 from zoo.errors import UnknownName
+from zoo.grammar import is_short_form
 from zoo.plugins import catalog
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _spec_of(what: str) -> Spec:
     try:
         catalog().component("backbone", name)
     except UnknownName:
-        if not any(sign in what for sign in "+(>/"):
+        if not is_short_form(what) and "/" not in what:
             return api.describe(what).spec
     return read_spec(name)
 

@@ -11,10 +11,9 @@ from zoo import api
 from zoo.cli.listing import component_data
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
-from zoo.errors import InvalidRef, UnknownName
+from zoo.errors import UnknownName
 from zoo.grammar import is_short_form
 from zoo.plugins import catalog
-from zoo.refs import Ref
 from zoo.registry.defaults import default_registries
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
-    if args.slots or (is_short_form(args.what) and not _is_ref(args.what)):
+    if args.slots or is_short_form(args.what):
         from zoo.cli.composed import show_composed, show_slots
 
         (show_slots if args.slots else show_composed)(args.what, as_json=args.json)
@@ -55,15 +54,6 @@ def run(args: Namespace) -> int:
     else:
         _show_version(args.what, as_json=args.json)
     return 0
-
-
-def _is_ref(what: str) -> bool:
-    try:
-        Ref.parse(what)
-    except InvalidRef:
-        # A broken version is a broken ref: only these signs belong to a spec alone.
-        return not any(sign in what for sign in ("+", "(", "->"))
-    return True
 
 
 def _show_version(what: str, *, as_json: bool) -> None:

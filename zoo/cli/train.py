@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli import INTERRUPTED
 from zoo.errors import InvalidValue
+from zoo.grammar import is_short_form
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -23,7 +25,9 @@ _OVERRIDES = ("epochs", "batch_size", "learning_rate", "precision", "seed")
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "what", nargs="?", help="a ref, or a YAML file with the blocks 'spec' and 'recipe'"
+        "what",
+        nargs="?",
+        help="a ref, a YAML file with the blocks 'spec' and 'recipe', or a spec in the short form",
     )
     parser.add_argument("--data", help="name of the data set: mnist, cifar10-jpeg")
     parser.add_argument("--root", help="the folder that the data's files are in")
@@ -57,14 +61,21 @@ def run(args: Namespace) -> int:
                 f"zoo train needs {'WHAT' if name == 'what' else f'--{name}'} (or --resume DIR)."
             )
     spec, recipe = read_what(args.what)
-    output = Path(args.output or Path("runs") / Path(args.what.partition("@")[0]).stem)
+    output = Path(args.output or Path("runs") / _name_of(args.what))
     return _train(
         spec, _override(recipe, args), args.data, args.root, output, resume=False, start=args.start
     )
 
 
+def _name_of(what: str) -> str:
+    """What the folder of a run is called: the file or variant, or the words of a spec in short form."""
+    if is_short_form(what):
+        return "_".join(re.findall(r"[a-z0-9]+", what.lower()))[:80]
+    return Path(what.partition("@")[0]).stem
+
+
 def read_what(what: str) -> tuple[Spec, Recipe]:
-    """Return the spec and the recipe of a YAML file or of a version in a registry.
+    """Return the spec and the recipe of a YAML file or a version in a registry, or of a spec in short form.
 
     Raises:
         ZooError: There is none of that name, or it does not say what is needed.
@@ -84,6 +95,10 @@ def read_what(what: str) -> tuple[Spec, Recipe]:
             raise InvalidValue(f"{what}: expected the blocks 'spec' and 'recipe' and nothing else.")
         spec = Spec.from_data(data["spec"], where=f"{what}: spec")
         return spec, Recipe.from_data(data.get("recipe") or {}, where=f"{what}: recipe")
+    if is_short_form(what):
+        from zoo.blocks import read_spec
+
+        return read_spec(what), Recipe()
     from zoo.api import describe
 
     version = describe(what)

@@ -113,6 +113,32 @@ def test_a_training_begins_with_the_weights_of_a_file(
     assert "is of another spec than what is trained" in capsys.readouterr().err
 
 
+def test_a_spec_in_short_form_is_trained(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is named after its words; the recipe is the default one."""
+    monkeypatch.chdir(tmp_path)
+    text = "image(channels=1, size=[28, 28]) -> plain_cnn(widths=[4]) + se@last + avg"
+    words = [
+        "train",
+        text,
+        "--data",
+        "mnist",
+        "--root",
+        str(root),
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+    ]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name == "image_channels_1_size_28_28_plain_cnn_widths_4_se_last_avg"
+    model = zoo.load(folder / "last.safetensors")
+    assert [placement.name for placement in model.spec.attention] == ["se"]
+    assert model.labels == tuple("0123456789")
+
+
 def test_the_folder_is_named_after_the_file(
     spec: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
