@@ -95,4 +95,4 @@ class SplitAttention(nn.Module):
         check_call(self, x, mask)
         check_batch_norm(self, x, mask)
         maps = batch_norm(self.norm, self.conv(masking.fill(x, mask, 0.0)), mask)
-        return functional.relu(maps).chunk(self.radix, 1)
+        return functional.relu(maps, inplace=True).chunk(self.radix, 1)  # ours alone
