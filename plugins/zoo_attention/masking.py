@@ -51,7 +51,8 @@ def amax(x: Tensor, mask: Tensor | None) -> Tensor:
 def norm(x: Tensor, mask: Tensor | None, order: int) -> Tensor:
     """Return the l1 or l2 norm (`order` 1 or 2) over real positions, (N, C), in at least float32."""
     wide = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
-    return torch.linalg.vector_norm(fill(x, mask, 0.0).flatten(2), order, dim=2, dtype=wide)
+    out: Tensor = torch.linalg.vector_norm(fill(x, mask, 0.0).flatten(2), order, dim=2, dtype=wide)
+    return out
 
 
 def spread(gate: Tensor, x: Tensor) -> Tensor:

@@ -66,11 +66,16 @@ def _published(name: str, config: dict[str, Any]) -> Path:
             'safetensors file: pretrained="/path/to/file.safetensors".'
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     repository, _, revision = repository.partition("@")
     try:
         return Path(hf_hub_download(repository, file, revision=revision or None))
+    except LocalEntryNotFoundError as error:  # a kind of the next, but it says that nobody answered
+        raise WeightsError(
+            f"The weights of {name} are not cached, and {repository} cannot be reached. Try again when it can, or "
+            'give a file: pretrained="/path/to/file.safetensors".'
+        ) from error
     except EntryNotFoundError as error:
         raise WeightsError(
             f"{repository}, where timm keeps the weights of {name}, has no {file}."

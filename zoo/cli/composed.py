@@ -88,12 +88,8 @@ def _tree(slots: Iterable[Slot], num_features: int) -> list[str]:
                 slot
             )
         lines.append(f"├── stage {stage}{''.join(_offer(slot) for slot in own)}")
-        runs = [
-            (list(numbers), offer)
-            for offer, numbers in groupby(
-                sorted(blocks), lambda number, blocks=blocks: _offers(blocks[number])
-            )
-        ]
+        offers = {number: _offers(blocks[number]) for number in sorted(blocks)}
+        runs = [(list(numbers), offer) for offer, numbers in groupby(offers, offers.__getitem__)]
         for position, (numbers, offer) in enumerate(runs):
             corner = "└──" if position == len(runs) - 1 else "├──"
             which = (
