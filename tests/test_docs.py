@@ -60,3 +60,10 @@ def test_readme_states_the_figures_of_the_registry(row: zoo.listing.VariantRow) 
     tested = {name: one["mean"] for name, one in row.metrics.items() if "/test/" in name}
     assert tested
     assert all(f"{100 * mean:.2f} %" in line for mean in tested.values())
+
+
+@pytest.mark.parametrize("component", zoo.list_components(), ids=lambda one: one.title)
+def test_readme_lists_the_component(component: zoo.Component) -> None:
+    """Each component of ours stands in the README's table of what there is."""
+    table = README.partition("## What there is")[2].partition("\n## ")[0]
+    assert f"`{component.name}`" in table
