@@ -219,6 +219,13 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     """
     import torch
 
+    from zoo.composition.model import Model
+
+    if not isinstance(model, Model):
+        raise InvalidValue(
+            "zoo.predict takes a model, e.g. zoo.create('attn_cnn_small', pretrained=True); "
+            f"got {model!r:.80}."
+        )
     if type(top) is not int or top < 1:
         raise InvalidValue(f"top is {top!r}; give a whole number of at least 1.")
     if model.num_classes == 0:

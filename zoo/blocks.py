@@ -40,12 +40,22 @@ def read_spec(backbone: Block, *, catalog: Catalog | None = None, **blocks: Any)
 def attention_blocks(attention: Block | Sequence[Block]) -> list[Block] | None:
     """One block or several as a list; None for none."""
     if isinstance(attention, str | Mapping):
-        return [attention]
+        attention = [attention]
     if not isinstance(attention, Sequence):
         raise InvalidSpec(
             f"attention is {attention!r:.80}; give blocks {{'name': ..., 'slot': ...}}, one or several."
         )
-    return list(attention) or None
+    return [_placement(block) for block in attention] or None
+
+
+def _placement(block: Block) -> Block:
+    """An attention in the short form, `cbam@branch(reduction=8)`, as a block."""
+    from zoo.grammar import parse
+
+    if not isinstance(block, str) or "@" not in block:
+        return block
+    placed: Block = parse(f"backbone + {block}")["attention"][0]
+    return placed
 
 
 def output_block(num_classes: int | None, labels: Sequence[str] | None) -> dict[str, Any] | None:

@@ -104,12 +104,14 @@ class _Parser:
         start = self.at
         name, slot, options = self._term()
         if slot is not None:
-            data.setdefault("attention", []).append(
-                {"name": name, "slot": slot, **_numbers(options)}
-            )
+            data.setdefault("attention", []).append({"name": name, "slot": slot, **options})
         elif "head" in data:
             self.at = start
-            self._fail(f"a second head; an attention says its slot: {name}@branch")
+            first = data["head"]["name"]
+            self._fail(
+                f"{first!r} and {name!r} would both be the head; an attention says its slot, "
+                f"e.g. {first}@branch"
+            )
         else:
             data["head"] = {"name": name, **options}
 
@@ -182,14 +184,6 @@ class _Parser:
         raise InvalidSpec(
             f"The spec is not understood at character {self.at + 1}: {what}.\n    {shown}\n    {' ' * self.at}^"
         )
-
-
-def _numbers(options: dict[str, Any]) -> dict[str, Any]:
-    """`stages=3` and `blocks=1` mean lists of one."""
-    return {
-        key: [value] if key in ("stages", "blocks") and type(value) is int else value
-        for key, value in options.items()
-    }
 
 
 def _no_constant(constant: str) -> NoReturn:

@@ -91,6 +91,16 @@ INPUT_AXES = {
 }
 
 
+SLOTS = ("branch", "block", "stage", "last", "conv")
+# The words that fields take, for near misses; `kind` is looked up in `_INPUTS`.
+_WORDS = {
+    "slot": SLOTS,
+    "start": ("default", "identity"),
+    "blocks": ("all", "first", "last"),
+    "interpolation": ("nearest", "bilinear", "bicubic"),
+}
+
+
 class BackboneSpec(Struct, frozen=True, kw_only=True):
     """Which backbone. `pretrained`: whether, or from which file, it gets weights of its own first."""
 
@@ -264,12 +274,25 @@ def _read_block(data: object, struct: type[Any], where: str) -> Any:
         for name in struct.__struct_fields__
         if name != "options" and name in fields
     }
+    for name in ("stages", "blocks"):  # `stages: 3` means `stages: [3]`
+        if type(own.get(name)) is int:
+            own[name] = [own[name]]
+    if struct is Placement and "slot" not in own:
+        raise InvalidSpec(
+            f"{where}: {own.get('name', data)!r:.80} says no slot; give one of {', '.join(SLOTS)}."
+        )
     block = _convert(own, struct, where)
     return msgspec.structs.replace(block, options=_plain(fields, where))
 
 
 def _convert(fields: Mapping[str, Any], struct: type[Any], where: str) -> Any:
     _known(fields, struct.__struct_fields__, where)
+    for name, value in fields.items():
+        words = _WORDS.get(name, ())
+        if words and isinstance(value, str) and value not in words:
+            raise InvalidSpec(
+                f"{where}.{name}: {value!r:.80} is unknown. {near_misses(value, words)}"
+            )
     try:
         return msgspec.convert(fields, struct)
     except msgspec.ValidationError as error:

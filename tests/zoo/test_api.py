@@ -374,3 +374,36 @@ def test_the_registry_of_a_plugin_that_is_broken_is_left_out(
     ) as caught:
         assert [registry.name for registry in default_registries()] == ["zoo"]
     assert len(caught) == 2
+
+
+def test_a_prediction_takes_a_model_not_its_name() -> None:
+    """The command takes a name; in Python the error says how to come to a model."""
+    with pytest.raises(zoo.InvalidValue, match=r"takes a model, e\.g\. zoo\.create"):
+        zoo.predict("attn_cnn_small", "photo.jpg")
+
+
+def test_attentions_may_be_written_in_short() -> None:
+    """A list of texts with slots, and single numbers for stages, are blocks in short."""
+    short = zoo.compose("attn_cnn", ["se@branch(reduction=4, stages=2)", "eca@last"])
+    long = zoo.compose(
+        "attn_cnn",
+        [
+            {"name": "se", "slot": "branch", "reduction": 4, "stages": 2},
+            {"name": "eca", "slot": "last"},
+        ],
+    )
+    assert short.spec == long.spec
+    with pytest.raises(zoo.InvalidSpec, match="'se' says no slot; give one of branch, block"):
+        zoo.compose("attn_cnn", "se")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "near"),
+    [("slot", "brnch", "branch"), ("start", "identiy", "identity"), ("blocks", "frist", "first")],
+)
+def test_a_misspelt_word_of_a_placement_is_answered_with_the_near_one(
+    field: str, value: str, near: str
+) -> None:
+    """The words of the core get near misses, as options do."""
+    with pytest.raises(zoo.InvalidSpec, match=f"{value}' is unknown. Did you mean '{near}'"):
+        zoo.compose("attn_cnn", {"name": "se", "slot": "branch", field: value})

@@ -71,7 +71,7 @@ def test_reads_what_people_write() -> None:
         "backbone": {"name": "timm/resnet50"},
         "attention": [
             {"name": "cbam", "slot": "branch", "stages": [3, 4], "reduction": 8},
-            {"name": "se", "slot": "block", "stages": [-1], "blocks": {"every": 2}},
+            {"name": "se", "slot": "block", "stages": -1, "blocks": {"every": 2}},
         ],
         "head": {"name": "gem"},
     }
@@ -101,7 +101,11 @@ def test_refuses_what_is_said_twice() -> None:
         ("", 1, "the name of a component"),
         ("attn_cnn + cbam@", 17, "the name of a slot"),
         ("attn_cnn + + gem", 12, "the name of a component"),
-        ("attn_cnn + gem + avg", 18, "a second head; an attention says its slot: avg@branch"),
+        (
+            "attn_cnn + gem + avg",
+            18,
+            "'gem' and 'avg' would both be the head; an attention says its slot, e.g. gem@branch",
+        ),
         ("attn_cnn + se@branch(reduction=)", 32, "expected a value"),
         ("attn_cnn + se@branch(reduction 8)", 32, "expected '=' behind 'reduction'"),
         ("attn_cnn + se@branch(a=1 b=2)", 26, "expected ',' or '\\)'"),

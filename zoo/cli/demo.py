@@ -50,12 +50,16 @@ def run(args: Namespace) -> int:
         raise InvalidValue(
             f"--output is {args.output!r}; the picture is a PNG file, so let it end with .png."
         )
+    model = open_model(args.model)
+    if model.num_classes != 10 or model.labels not in (None, tuple("0123456789")):
+        raise InvalidValue(
+            f"{args.model} does not tell the digits 0 to 9 apart, which the demo draws."
+        )
     rows = list_variants()
     if rows:
         say("The variants there are:", "")
         show_variants(rows)
         say("")
-    model = open_model(args.model)
     name = str(model.ref or args.model)
     drawn = draw_digits()
     found = [api.predict(model, one.image, top=1)[0] for one in drawn]

@@ -42,7 +42,10 @@ def run(args: Namespace) -> int:
         license=args.license,
         metrics=dict(_metric(text) for text in args.metric),
     )
-    say(f"{ref} is published in {args.registry}, sha256 {ref.sha256}")
+    say(
+        f"{ref} is published in {args.registry}, sha256 {ref.sha256}",
+        f'Use it: zoo.create("{ref}", pretrained=True, registries=[zoo.Registry("{args.registry}")])',
+    )
     return 0
 
 

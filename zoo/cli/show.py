@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import api
@@ -31,8 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0), KIND/NAME (attention/cbam), or a spec in the"
-        " short form ('timm/resnet50 + cbam@branch')",
+        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0), a .safetensors file, KIND/NAME (attention/cbam),"
+        " or a spec in the short form ('timm/resnet50 + cbam@branch')",
     )
     parser.add_argument(
         "--slots", action="store_true", help="the slots of a backbone (timm/resnet50), as a tree"
@@ -43,7 +44,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
-    if args.slots or is_short_form(args.what):
+    if args.what.endswith(".safetensors"):
+        _show_file(args.what, as_json=args.json)
+    elif args.slots or is_short_form(args.what):
         from zoo.cli.composed import show_composed, show_slots
 
         (show_slots if args.slots else show_composed)(args.what, as_json=args.json)
@@ -54,6 +57,32 @@ def run(args: Namespace) -> int:
     else:
         _show_version(args.what, as_json=args.json)
     return 0
+
+
+def _show_file(path: str, *, as_json: bool) -> None:
+    """Show what a file that `zoo.save` wrote says of itself; no model is built."""
+    import hashlib
+    from math import prod
+
+    from zoo.files import read_whole
+    from zoo.weights import parse
+
+    content = read_whole(Path(path))
+    file = parse(content, path)
+    data = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "values": sum(prod(entry.shape) for entry in file.entries.values()),
+        **file.metadata,
+    }
+    if as_json:
+        say_json(data)
+        return
+    say(path, "")
+    say(*_line("weights", f"sha256:{data['sha256']}, {data['size']:,} bytes"))
+    say(*_line("values", f"{data['values']:,} in {len(file.entries)} tensors"), "")
+    for title in ("components", "metrics", "spec", "recipe", "provenance"):
+        say(*_block(title, file.metadata.get(title)))
 
 
 def _show_version(what: str, *, as_json: bool) -> None:

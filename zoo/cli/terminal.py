@@ -55,7 +55,8 @@ def complain(kind: str, message: str) -> None:
     """Write an error or a warning to the standard error output."""
     with suppress(OSError, ZooError):  # what was said before stands before
         flush()
-    _write(sys.stderr, [f"zoo: {kind}: {message}"])
+    # Only an indented line may follow the first, so that no content can begin a line of its own.
+    _write(sys.stderr, f"zoo: {kind}: {message}".replace("\n    ", "\0    ").split("\0"))
 
 
 def flush() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import RegistryError, WeightsError
+from zoo.errors import InvalidValue, RegistryError, WeightsError
 from zoo.files import read_whole, write_atomically
 from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry.reader import parse_yaml
@@ -84,7 +84,7 @@ def publish(
 
 def _registry_data(content: bytes | None, index: Path) -> dict[str, Any]:
     if content is None:
-        index.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(index.parent)
         return {"schema": SCHEMA, "id": _id_from(index.parent), "serial": 0, "variants": {}}
     data, lines = parse_yaml(content, str(index))
     list(read_rows(read_head(data, str(index), lines), str(index), lines, []))
@@ -142,10 +142,17 @@ def _requires(metadata: dict[str, Any], version: str) -> dict[str, str]:
     }
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValue(f"{folder} cannot be made: {error.strerror or error}.") from None
+
+
 def _write_blob(target: Path, content: bytes) -> None:
     if target.exists():  # named by its bytes: the same file
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     write_atomically(target, content, mode=0o444)
 
 

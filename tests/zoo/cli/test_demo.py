@@ -55,7 +55,7 @@ def test_the_demo_without_a_picture(command, registry, tmp_path, monkeypatch):
 
 def test_a_model_of_ones_own_is_taken(command, make_registry, tmp_path):
     """`--model` takes a file, also of a model whose attention weighs no positions."""
-    model = zoo.compose({"name": "plain_cnn", "widths": [4]}, num_classes=3)
+    model = zoo.compose({"name": "plain_cnn", "widths": [4]}, num_classes=10)
     zoo.save(model, tmp_path / "mine.safetensors")
     words = ["--model", str(tmp_path / "mine.safetensors"), "--output", str(tmp_path / "mine.png")]
 
@@ -86,3 +86,15 @@ def test_what_cannot_be_shown_is_an_error(command, registry, tmp_path, monkeypat
     assert done.code == 2
     assert message in done.err
     assert not list(tmp_path.glob("*.png*"))
+
+
+def test_a_model_of_other_things_is_refused(command, tmp_path):
+    """A model of cats and dogs does not read digits."""
+    model = zoo.compose("attn_cnn(widths=[4], depths=1)", labels=["cat", "dog"])
+    path = zoo.save(model, tmp_path / "pets.safetensors")
+
+    done = command("demo", "--model", str(path), "--output", str(tmp_path / "demo.png"))
+
+    assert done.code == 2
+    assert "does not tell the digits 0 to 9 apart" in done.err
+    assert not (tmp_path / "demo.png").exists()

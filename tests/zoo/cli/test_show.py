@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 from torch import nn
 
+import zoo
 from zoo import Component, plugins
 from zoo.cli.show import _options
 
@@ -183,3 +185,24 @@ def test_a_class_that_cannot_be_imported_is_an_error(process, make_plugin):
         in done.err
     )
     assert "Traceback" not in done.err
+
+
+def test_a_file_says_what_it_holds(command, tmp_path, small_spec):
+    """Spec, components and figures of a file are shown without building its model."""
+    path = zoo.save(
+        zoo.compose(zoo.Spec.from_data(small_spec)),
+        tmp_path / "mine.safetensors",
+        metrics={"pets/test/top1": {"mean": 0.5, "seeds": 1}},
+    )
+
+    done = command("show", str(path))
+    data = json.loads(command("show", str(path), "--json").out)
+
+    assert done.code == 0
+    assert f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" in done.out
+    assert "pets/test/top1" in done.out
+    assert data["spec"]["backbone"]["name"] == "attn_cnn"
+    assert "attention/se" in data["components"]
+
+    path.write_bytes(b"no weights")
+    assert "is no safetensors file" in command("show", str(path)).err

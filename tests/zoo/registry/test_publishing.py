@@ -205,3 +205,11 @@ def test_two_at_once_do_not_lose_a_version(
     ):
         publish(file, root, "1.1.0")
     assert zoo.Registry(root).serial == 7
+
+
+def test_a_folder_that_cannot_be_made_is_refused(file: Path, tmp_path: Path) -> None:
+    """A file in the way is named, and stays."""
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(zoo.InvalidValue, match="taken cannot be made"):
+        publish(file, tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "a file"
