@@ -32,7 +32,7 @@ HEAVY = (
 # The layers, lowest first: a module imports from its own layer and those below, and no higher one.
 LAYERS = [
     ["zoo.errors", "zoo.files"],
-    ["zoo.component", "zoo.distributions", "zoo.refs", "zoo.spec", "zoo.grammar"],
+    ["zoo.component", "zoo.distributions", "zoo.refs", "zoo.spec", "zoo.grammar", "zoo.transports"],
     ["zoo.hookspecs"],
     ["zoo.plugins", "zoo.registry", "zoo.store"],
     ["zoo.blocks", "zoo.listing", "zoo.missing"],

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from zoo.composition.introspection import attention_maps as attention_maps
     from zoo.composition.model import Model as Model
     from zoo.composition.slots import Slot as Slot
+    from zoo.errors import AlreadyThere as AlreadyThere
     from zoo.errors import DigestMismatch as DigestMismatch
+    from zoo.errors import FetchError as FetchError
     from zoo.errors import InvalidRef as InvalidRef
     from zoo.errors import InvalidSpec as InvalidSpec
     from zoo.errors import InvalidValue as InvalidValue
     from zoo.errors import MissingExtra as MissingExtra
+    from zoo.errors import NotFound as NotFound
+    from zoo.errors import Offline as Offline
     from zoo.errors import PluginError as PluginError
     from zoo.errors import RegistryError as RegistryError
+    from zoo.errors import Unavailable as Unavailable
     from zoo.errors import UnknownName as UnknownName
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
@@ -44,6 +49,8 @@ if TYPE_CHECKING:
     from zoo.refs import ExactRef as ExactRef
     from zoo.registry import Registry as Registry
     from zoo.spec import Spec as Spec
+    from zoo.transports import Body as Body
+    from zoo.transports import Transport as Transport
 
 _PUBLIC = {
     "zoo.api": (
@@ -62,13 +69,18 @@ _PUBLIC = {
     "zoo.composition.model": ("Model",),
     "zoo.composition.slots": ("Slot",),
     "zoo.errors": (
+        "AlreadyThere",
         "DigestMismatch",
+        "FetchError",
         "InvalidRef",
         "InvalidSpec",
         "InvalidValue",
         "MissingExtra",
+        "NotFound",
+        "Offline",
         "PluginError",
         "RegistryError",
+        "Unavailable",
         "UnknownName",
         "WeightsError",
         "ZooError",
@@ -79,6 +91,7 @@ _PUBLIC = {
     "zoo.refs": ("ExactRef",),
     "zoo.registry": ("Registry",),
     "zoo.spec": ("Spec",),
+    "zoo.transports": ("Body", "Transport"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -9,6 +9,11 @@
     ├── RegistryError                      a registry cannot be read, or contradicts itself
     ├── WeightsError                       a file is not what it should be
     │   └── DigestMismatch                 ... its bytes are not the ones that were published
+    ├── FetchError                         a file cannot be had from where it lies, or put there
+    │   ├── NotFound                       ... there is none
+    │   ├── AlreadyThere                   ... there is one already, or it was changed meanwhile
+    │   ├── Unavailable                    ... not now; later it may
+    │   └── Offline                        ... it is not cached, and the network is not to be used
     └── MissingExtra (also ImportError)    an optional dependency is not installed
 
 A message says what was asked, what is wrong with the value at hand, and what to do.
@@ -53,6 +58,35 @@ class WeightsError(ZooError):
 
 class DigestMismatch(WeightsError):
     """The bytes of a file are not the ones that its digest names."""
+
+
+class FetchError(ZooError):
+    """A file cannot be read from a registry's place, or written to it."""
+
+
+class NotFound(FetchError):
+    """There is no such file at the place."""
+
+
+class AlreadyThere(FetchError):
+    """The file is there already, or is no longer the one that was to be replaced."""
+
+
+class Unavailable(FetchError):
+    """A place does not answer as it should; later it may.
+
+    Args:
+        message: What happened.
+        retry_after: Seconds that the place asks to wait; None if it says nothing.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Offline(FetchError):
+    """A file is not cached, and the network is switched off."""
 
 
 class MissingExtra(ZooError, ImportError):

@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from zoo.component import Component
+    from zoo.transports import Transport
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
@@ -34,4 +35,9 @@ def zoo_heads() -> list[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def zoo_registries() -> list[str]:  # type: ignore[empty-body]
-    """Offer registries: folders that hold a `registry.yaml`, as paths."""
+    """Offer registries: the paths or addresses of folders that hold a `registry.yaml`."""
+
+
+@hookspec
+def zoo_transports() -> list[Transport]:  # type: ignore[empty-body]
+    """Offer transports: ways to reach registries under addresses of other schemes, such as `s3://`."""

@@ -19,6 +19,7 @@ from zoo import hookspecs
 from zoo.component import KINDS, Component
 from zoo.distributions import EntryPoint, installed_entry_points
 from zoo.errors import InvalidValue, PluginError, UnknownName, near_misses
+from zoo.transports import BUILT_IN, Transport
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +41,8 @@ class Plugin:
         state: `loaded`, `broken` or `disabled`.
         problem: Why it is broken, for people; empty otherwise.
         components: What it offers.
-        registries: Folders of the registries that it brings.
+        registries: Paths or addresses of the registries that it brings.
+        transports: The transports that it offers.
     """
 
     def __init__(self, entry: EntryPoint) -> None:
@@ -49,6 +51,7 @@ class Plugin:
         self.problem = ""
         self.components: list[Component] = []
         self.registries: list[str] = []
+        self.transports: list[Transport] = []
 
 
 class Catalog:
@@ -72,8 +75,29 @@ class Catalog:
 
     @property
     def registries(self) -> list[str]:
-        """Folders of the registries that plug-ins bring."""
+        """Paths or addresses of the registries that plug-ins bring."""
         return [folder for plugin in self.plugins for folder in plugin.registries]
+
+    def transport(self, scheme: str) -> Transport:
+        """Return the one transport for addresses that begin with `scheme://`.
+
+        Raises:
+            UnknownName: There is none.
+            PluginError: Several plug-ins offer one, or one offers a scheme that is built in.
+        """
+        known = [*BUILT_IN, *(offer for plugin in self.plugins for offer in plugin.transports)]
+        offers = [offer for offer in known if scheme in offer.schemes]
+        if not offers:
+            schemes = {scheme for offer in known for scheme in offer.schemes}
+            raise UnknownName(
+                f"No transport reaches {scheme}:// addresses. {near_misses(scheme, schemes)}"
+            )
+        if len(offers) > 1:
+            raise PluginError(
+                f"{scheme}:// is offered by {' and by '.join(str(offer.distribution) for offer in offers)}. "
+                "Uninstall one of them, or leave it out with ZOO_DISABLE_PLUGINS=<plug-in>."
+            )
+        return offers[0]
 
     def components(self, kind: str | None = None) -> list[Component]:
         """All components, or those of one kind, by kind and name.
@@ -148,7 +172,7 @@ def _load(entry: EntryPoint, disable: Collection[str]) -> Plugin:
         plugin.state = "disabled"
         return plugin
     try:
-        plugin.components, plugin.registries = _collect(entry)
+        _collect(entry, plugin)
     except (Exception, SystemExit) as error:
         plugin.state = "broken"
         plugin.problem = f"{type(error).__name__}: {error}"
@@ -160,7 +184,8 @@ def _load(entry: EntryPoint, disable: Collection[str]) -> Plugin:
     return plugin
 
 
-def _collect(entry: EntryPoint) -> tuple[list[Component], list[str]]:
+def _collect(entry: EntryPoint, plugin: Plugin) -> None:
+    """Fill in what a plug-in offers, all of it or nothing."""
     # A manager of its own for each plug-in: one call reaches one plug-in, and its failure is its own.
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
@@ -174,9 +199,16 @@ def _collect(entry: EntryPoint) -> tuple[list[Component], list[str]]:
             if not isinstance(offer, Component):
                 raise PluginError(f"{hook} returned {offer!r:.80}, which is no zoo.Component.")
             components.append(offer.brought_by(entry.distribution, entry.version, kind=kind))
-    return components, [
-        os.fspath(folder) for folder in _flat(manager.hook.zoo_registries(), "zoo_registries")
-    ]
+    transports = _flat(manager.hook.zoo_transports(), "zoo_transports")
+    for transport in transports:
+        if not isinstance(transport, Transport):
+            raise PluginError(
+                f"zoo_transports returned {transport!r:.80}, which is no zoo.Transport."
+            )
+        transport.distribution = entry.distribution
+    registries = _flat(manager.hook.zoo_registries(), "zoo_registries")
+    plugin.registries = [os.fspath(folder) for folder in registries]
+    plugin.components, plugin.transports = components, transports
 
 
 def _flat(results: Sequence[Any], hook: str) -> list[Any]:
