@@ -22,8 +22,9 @@ class Body(NamedTuple):
     """The answer to `Place.open`.
 
     Attributes:
-        chunks: The bytes, in pieces of at most 1 MiB or so. Closing the iterator (`chunks.close()` of a
-            generator) lets go of the connection.
+        chunks: The bytes, in pieces of at most 1 MiB or so: whatever has come, rather than waiting until a piece
+            is full, because that is how zoo sees that a place is too slow. Closing the iterator
+            (`chunks.close()` of a generator) lets go of the connection.
         start: Where in the file the first piece begins: what was asked for, or 0 where the place cannot
             begin in the middle.
         size: Size of the whole file in bytes; None if the place does not say.

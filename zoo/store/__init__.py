@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
-from zoo.errors import DigestMismatch, WeightsError
+from zoo.errors import DigestMismatch, InvalidValue, WeightsError
 from zoo.files import read_whole
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def cache_folder() -> Path:
@@ -18,9 +21,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zoo"
 
 
+def offline() -> bool:
+    """Whether `ZOO_OFFLINE` forbids the network."""
+    return os.environ.get("ZOO_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+
+
 def blob_path(root: Path, sha256: str) -> Path:
     """Where a blob is in the folder of a registry: given by its digest and by nothing else."""
-    return root / "blobs" / "sha256" / sha256[:2] / sha256
+    return root / blob_name(sha256)
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a sha256 as zoo writes them."""
+    return _DIGEST.match(text) is not None
+
+
+def blob_name(sha256: str) -> str:
+    """The path of a blob below the address of a registry.
+
+    Raises:
+        InvalidValue: The digest is not 64 hexadecimal digits in lower case.
+    """
+    if not is_digest(sha256):
+        raise InvalidValue(f"{sha256!r:.80} is no sha256: 64 hexadecimal digits in lower case.")
+    return f"blobs/sha256/{sha256[:2]}/{sha256}"
 
 
 def read_blob(root: Path, sha256: str, size: int) -> bytearray:

@@ -1,0 +1,157 @@
+"""Registries in folders of this machine: `file:///folder`, or a plain path."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from zoo.errors import AlreadyThere, FetchError, InvalidValue, NotFound
+from zoo.store.cache import sync_folder
+from zoo.transports import Body
+
+_PIECE = 2**20
+
+
+class FolderPlace:
+    """The files below a folder.
+
+    Args:
+        base: The folder, as a path or a `file://` address.
+
+    Raises:
+        InvalidValue: The address is one of another machine.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.root = folder_of(base)
+
+    def open(self, path: str, *, start: int = 0, validator: str | None = None) -> Body:
+        """Open a file to read from byte `start` on; from its beginning if it is no longer that of `validator`."""
+        where = self._below(path)
+        try:
+            file = open(where, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - _pieces closes it
+        except FileNotFoundError:
+            raise NotFound(f"There is no {where}.") from None
+        except OSError as error:
+            raise _failure(where, "read", error) from error
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            file.close()
+            raise FetchError(f"{where} is no file.")
+        current = _validator(found)
+        begin = start if start <= found.st_size and validator in (None, current) else 0
+        return Body(_pieces(file, where, begin), begin, found.st_size, current)
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a file that is not there yet, whole or not at all."""
+        target = self._below(path)
+        mode = 0o444 if path.startswith("blobs/") else 0o666
+        with _new_file(target, content, mode) as temporary:
+            try:
+                os.link(temporary, target)  # unlike a rename it never takes another's place
+            except FileExistsError:
+                raise AlreadyThere(f"{target} is there already; it is left as it is.") from None
+            except OSError as error:
+                raise _failure(target, "written", error) from error
+        sync_folder(target.parent)
+
+    def replace(self, path: str, content: bytes, *, validator: str) -> None:
+        """Write a file in place of the one with that validator, whole or not at all.
+
+        Where two publishers use one folder the lock on it lets them take turns.
+        """
+        target = self._below(path)
+        with _new_file(target, content) as temporary, _locked(target.parent):
+            try:
+                unchanged = _validator(target.stat()) == validator
+                if unchanged:
+                    os.replace(temporary, target)
+            except FileNotFoundError:
+                unchanged = False
+            except OSError as error:
+                raise _failure(target, "written", error) from error
+        if not unchanged:
+            raise AlreadyThere(f"{target} was changed meanwhile; it is left as it is.")
+        sync_folder(target.parent)
+
+    def _below(self, path: str) -> Path:
+        parts = path.split("/")
+        if not path or any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise InvalidValue(f"{path!r:.120} is no path of a registry.")
+        return self.root.joinpath(*parts)
+
+
+def folder_of(base: str) -> Path:
+    """The folder that a path or a `file://` address names.
+
+    Raises:
+        InvalidValue: The address is one of another machine, or of another form.
+    """
+    if "://" not in base:
+        return Path(base).expanduser()
+    address = urlsplit(base)
+    if address.scheme != "file" or address.netloc not in ("", "localhost"):
+        raise InvalidValue(f"{base!r:.200} names no folder; write file:///folder, or its path.")
+    return Path(unquote(address.path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe in place of the file would wait for ever
+
+
+def _validator(found: os.stat_result) -> str:
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+
+def _pieces(file: BinaryIO, where: Path, begin: int) -> Iterator[bytes]:
+    with file:
+        try:
+            file.seek(begin)
+            while piece := file.read(_PIECE):
+                yield piece
+        except OSError as error:
+            raise _failure(where, "read", error) from error
+
+
+@contextmanager
+def _new_file(target: Path, content: bytes, mode: int = 0o666) -> Iterator[Path]:
+    """A temporary file beside `target` with that content, on the disk; deleted at the end if it is still there."""
+    temporary = target.parent / f".{target.name}.{os.urandom(8).hex()}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    except OSError as error:
+        raise _failure(target, "written", error) from error
+    try:
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _failure(target, "written", error) from error
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks: the validator alone has to do
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _failure(path: Path, what: str, error: OSError) -> FetchError:
+    return FetchError(f"{path} cannot be {what}: {error.strerror or error}.")
