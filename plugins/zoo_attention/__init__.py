@@ -49,6 +49,7 @@ COMPONENTS = [
     _component("srm", "channel", "StyleRecalibration", "arXiv 1903.10829", "Weigh each channel by its own mean and standard deviation"),
     _component("gct", "channel", "GatedChannelTransform", "arXiv 1909.11519", "Let channels compete or cooperate by the norms of their maps"),
     _component("gaussian_ct", "channel", "GaussianContext", "CVPR 2021", "Weigh a channel the less, the farther its mean is from the others'"),
+    _component("lct", "channel", "LinearContextTransform", "arXiv 1909.03834", "Weigh each channel by where its mean stands in its group"),
     _component("fca", "channel", "FrequencyChannelAttention", "arXiv 2012.11879", "Weigh channels by cosine components of their maps", ndims=(2,)),
     _component("nam", "channel", "NormalizationAttention", "arXiv 2111.12419", "Weigh values by their batch norm and the share of its scale"),
     _component("grn", "channel", "GlobalResponseNorm", "arXiv 2301.00808", "Strengthen channels whose maps are large among all channels"),
