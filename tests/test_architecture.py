@@ -32,10 +32,10 @@ HEAVY = (
 # The layers, lowest first: a module imports from its own layer and those below, and no higher one.
 LAYERS = [
     ["zoo.errors", "zoo.files"],
-    ["zoo.component", "zoo.distributions", "zoo.refs", "zoo.spec", "zoo.grammar", "zoo.transports"],
+    ["zoo.component", "zoo.distributions", "zoo.headers", "zoo.refs", "zoo.spec", "zoo.grammar", "zoo.transports"],
     ["zoo.hookspecs"],
     ["zoo.plugins", "zoo.registry", "zoo.store"],
-    ["zoo.blocks", "zoo.listing", "zoo.missing"],
+    ["zoo.serving", "zoo.blocks", "zoo.listing", "zoo.missing"],
     ["zoo.composition", "zoo.weights", "zoo.inputs"],
     ["zoo.api"],
     ["zoo.train", "zoo.demo", "zoo.testing"],

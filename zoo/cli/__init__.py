@@ -39,6 +39,7 @@ COMMANDS = {
     "publish": Command(
         "zoo.cli.publish", "publish a file as a version, in the registry of a folder"
     ),
+    "serve": Command("zoo.cli.serve", "serve a registry's folder to others, read-only, over HTTP"),
     "plugins": Command("zoo.cli.plugins", "list the plug-ins, and what is wrong with them"),
     "doctor": Command("zoo.cli.doctor", "check this installation"),
 }
