@@ -1,0 +1,188 @@
+"""Connections through urllib3: one request, one answer, and its errors told in zoo's words.
+
+This module imports urllib3, so it is imported when a byte has to be fetched and not before.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Timer
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    InvalidHeader,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxySchemeUnknown,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from zoo import __version__
+from zoo.errors import FetchError, Unavailable
+from zoo.store.addresses import Origin, origin_of, shown
+
+_PIECE = 2**20
+
+
+class _PromptHttp(HTTPConnection):
+    """A connection whose answer's head has to be whole in time."""
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+        """Wait for the head of the answer."""
+        with _in_time(self):
+            return super().getresponse()
+
+
+class _PromptHttps(HTTPSConnection):
+    """Such a connection, encrypted."""
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+        """Wait for the head of the answer."""
+        with _in_time(self):
+            return super().getresponse()
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _PromptHttp
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _PromptHttps
+
+
+class Connections:
+    """Open connections, to be used again.
+
+    Args:
+        connect: Seconds to wait for a connection.
+        read: Seconds to wait for the next bytes.
+    """
+
+    def __init__(self, *, connect: float, read: float) -> None:
+        self._timeout = urllib3.Timeout(connect=connect, read=read)
+        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._process = os.getpid()
+
+    def get(self, address: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """Ask for an address once: no redirect is followed, nothing is tried again, no body is read.
+
+        Raises:
+            Unavailable: No answer came; later one may.
+            FetchError: None will.
+        """
+        with _in_our_words(address):
+            manager = self._manager(_proxy_for(origin_of(address)))
+            return manager.request(
+                "GET",
+                address,
+                headers={"User-Agent": f"attn-zoo/{__version__}", **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=self._timeout,
+            )
+
+    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
+        if self._process != os.getpid():  # after a fork the parent's connections are the parent's
+            self._managers, self._process = {}, os.getpid()
+        if proxy not in self._managers:
+            manager = _through(proxy) if proxy else urllib3.PoolManager()
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+            self._managers[proxy] = manager
+        return self._managers[proxy]
+
+
+def pieces(response: urllib3.BaseHTTPResponse, address: str) -> Iterator[bytes]:
+    """The body of an answer as it comes; closing the iterator drops the rest of it, and the connection.
+
+    Raises:
+        Unavailable: It broke off, or nothing came for too long.
+    """
+    try:
+        with _in_our_words(address):
+            while piece := response.read1(_PIECE):
+                yield piece
+    finally:
+        response.close()
+
+
+def _through(proxy: str) -> urllib3.PoolManager:
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username:
+        headers = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}")
+    return urllib3.ProxyManager(proxy, proxy_headers=headers)
+
+
+def _proxy_for(origin: Origin) -> str | None:
+    if origin.is_loopback or proxy_bypass(origin.host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(origin.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+@contextmanager
+def _in_time(connection: HTTPConnection) -> Iterator[None]:
+    """Cut a connection off if this takes longer than twice its timeout, which begins anew with each byte."""
+    timer = Timer(2 * float(connection.timeout or 0), _cut, [connection.sock])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(sock: socket.socket | None) -> None:
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _in_our_words(address: str) -> Iterator[None]:
+    where = shown(address)
+    try:
+        yield
+    except SSLError as error:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
+            raise FetchError(
+                f"{where}: the server's certificate is not valid ({error}). Nothing was fetched. Behind a "
+                "company's proxy, set SSL_CERT_FILE to its certificates."
+            ) from error
+        raise Unavailable(f"{where}: the encrypted connection failed ({error}).") from error
+    except (LocationValueError, ProxySchemeUnknown) as error:
+        raise FetchError(f"{where} cannot be reached: {error}.") from error
+    except InvalidHeader as error:
+        raise FetchError(
+            f"{where} answers with a header that contradicts itself: {error}."
+        ) from error
+    except NameResolutionError as error:
+        raise Unavailable(
+            f"{where}: the host's name is not known here. Is the address right, and is there a network?"
+        ) from error
+    except (ConnectTimeoutError, NewConnectionError) as error:
+        raise Unavailable(f"{where} cannot be reached: {_reason(error)}.") from error
+    except ReadTimeoutError as error:
+        raise Unavailable(f"{where}: nothing came for too long.") from error
+    except HTTPError as error:
+        raise Unavailable(f"{where}: the connection broke off ({_reason(error)}).") from error
+
+
+def _reason(error: HTTPError) -> str:
+    return str(error).rpartition(": ")[2] or type(error).__name__
