@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.api import publish as publish
     from zoo.api import save as save
     from zoo.component import Component as Component
+    from zoo.composition.costs import cost as cost
     from zoo.composition.finetuning import freeze as freeze
     from zoo.composition.finetuning import parameter_groups as parameter_groups
     from zoo.composition.introspection import AttentionMap as AttentionMap
@@ -64,6 +65,7 @@ _PUBLIC = {
         "save",
     ),
     "zoo.component": ("Component",),
+    "zoo.composition.costs": ("cost",),
     "zoo.composition.finetuning": ("freeze", "parameter_groups"),
     "zoo.composition.introspection": ("AttentionMap", "attention_maps"),
     "zoo.composition.model": ("Model",),

@@ -7,8 +7,8 @@ Formula  t_0 = mean of x + p_0, t_i = x_i + p_i;   head_h = softmax(q_h K_h^T / 
 Shapes   x (N, C, *spatial) -> y (N, out_channels), same dtype and device
 Mask     masked positions are not read, the table of positions is laid over the box of the real ones; a
          sample without any real position gives zeros
-Cost     3 C^2 + C O + (S^ndim + 1) C parameters and biases, O = out_channels, S = table_size; 2 (P + 1) C (C + 1)
-         + C^2 + C O multiply-adds
+Cost     3 C^2 + 3 C + C O + O + (S^ndim + 1) C parameters, 2 (P + 1) C (C + 1) + C^2 + C O + C S (P + (ndim - 1) S
+         H) multiply-adds, O = C, S = table_size
 Differs  the table p, as long as the map in the authors' nets, follows the size at hand by linear interpolation (at
          S x S nothing changes; timm's is bicubic). O is C, not the width of a text
 """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
 from zoo import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Head(Protocol):
@@ -32,6 +35,12 @@ def check_bool(module: object, name: str, value: object) -> None:
     """Refuse `value` unless it is True or False."""
     if not isinstance(value, bool):
         _refuse(module, name, value, "True or False")
+
+
+def check_choice(module: object, name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse `value` unless it is one of `choices`."""
+    if isinstance(value, bool) or value not in choices:
+        _refuse(module, name, value, f"one of {', '.join(map(repr, choices))}")
 
 
 def check_heads(module: object, channels: int, num_heads: object) -> None:

@@ -5,7 +5,7 @@ Paper    Pinheiro and Collobert, "From Image-level to Pixel-level Labeling with 
 Formula  y = log(mean over space of exp(r x)) / r
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
-Cost     1 parameter; C P multiply-adds and exponentials
+Cost     1 parameter, C P multiply-adds
 Differs  log r is learned instead of r, so that r stays positive: at r = 0 the formula is 0 / 0. r starts at 10
          and is learned, as in timm; the paper holds it fixed. One r for all channels. The maximum is
          taken out of the logarithm, so that nothing overflows

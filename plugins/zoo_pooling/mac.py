@@ -5,7 +5,7 @@ Paper    Tolias et al., "Particular object retrieval with integral max-pooling o
 Formula  y = m / ||m||_2, with m = maximum of x over space
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
-Cost     no parameters; C P comparisons and 2 C multiply-adds
+Cost     no parameters, no multiply-adds. C P comparisons
 Differs  the paper compares the maxima by their cosine; here they have length 1 so that a product is the cosine.
          Without that it is the head `max`. No whitening
 """

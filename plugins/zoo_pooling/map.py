@@ -6,8 +6,7 @@ Formula  head_i = softmax(q_i K_i^T / sqrt(d)) V_i, with q = W_q s, K = W_k x, V
          z = W_o [head_1; ...; head_h];   y = z + W_2 gelu(W_1 LN(z))
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions are not read; a sample without any real one gives zeros
-Cost     4 C^2 + 2 r C^2 parameters, r = mlp_ratio, and biases, norm and seed; 2 P C (C + 1) + 2 C^2 (r + 1)
-         multiply-adds
+Cost     4 C^2 + 2 m C + 8 C + m parameters, 2 C^2 P + 2 C P + 2 C^2 + 2 m C multiply-adds, m = floor(mlp_ratio C)
 Differs  without the multi-layer part (`use_mlp`) y is z. Equal to timm's AttentionPoolLatent with a LayerNorm
 """
 

@@ -3,7 +3,7 @@
 Formula  y = maximum of x over space, for a sequence the max over time of Kim, arXiv 1408.5882
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions
-Cost     no parameters
+Cost     no parameters, no multiply-adds
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Paper    Hassani et al., "Escaping the Big Data Paradigm with Compact Transforme
 Formula  y = sum over positions k of a_k x_k, with a = softmax over positions of w^T x_k
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions have no weight; a sample without any real one gives zeros
-Cost     C parameters; 2 C P multiply-adds
+Cost     C parameters, 2 C P multiply-adds
 Differs  the layer has no bias: the softmax takes it out. The norm before it is the backbone's
 """
 

@@ -4,7 +4,7 @@ Paper    Stergiou et al., "Refining activation downsampling with SoftPool", ICCV
 Formula  y = sum over space of w x, with w = softmax of x over space
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
-Cost     no parameters; 2 C P multiply-adds and C P exponentials
+Cost     no parameters, C P multiply-adds
 Differs  one region, the whole map. The largest value is taken out of the exponentials, so that none overflows,
          and the output is never cut: a negative map stays
          negative. The gradient is that of the formula; the authors' kernels leave out how the weights change

@@ -7,9 +7,9 @@ Formula  S = relu(BN(conv(x))), the static context, in 4 groups;   v = BN(W_v x)
          y = a * D + (1 - a) * S, a = softmax over both of V relu(BN(W z)), z = mean of D + S over space
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are read as zeros; norms and means are over real positions
-Cost     with k = K^ndim, e = C // factor, H = C / share, d = max(C / 2, 32): k C^2 / 4 + C^2 + (2 C + k H) e
-         + 3 k H + 2 e + 8 C + 3 C d + 3 d parameters; P (k C^2 / 4 + C^2 + (2 C + k H) e + k C + 2 C) + 3 C d
-         multiply-adds for P positions
+Cost     k C^2 / 4 + C^2 + (2 C + k H) e + 3 k H + 2 e + 8 C + 3 C d + 3 d parameters, P (k C^2 / 4 + C^2 + (2 C + k
+         H) e + k C + 2 C) + 3 C d multiply-adds, k = kernel_size^ndim, e = C // factor, H = C // share, d = max(C
+         // 2, 32)
 Differs  the paper leaves norms, groups and the fusion open: all are of the authors' code (JDAI-CV/CoTNet), where a
          head's channels are C / 8 apart, and no softmax makes weights of A. Norms of the fusion, of one sample,
          use their running statistics. Stride 1

@@ -5,8 +5,8 @@ Formula  p = softmax of (V relu(W z) / t) over kernels, z = mean of x over space
          y = conv(x; sum of p_k W_k) + sum of p_k b_k
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions; masked positions are zeros to the convolution
-Cost     with h = max(C // reduction, min_hidden), k = kernel_size^ndim: K (k C^2 / groups + C) + C h + K h + K
-         parameters; (P + K) k C^2 / groups + C h + K h + K C multiply-adds for P positions
+Cost     K (k C^2 / groups + C) + C h + K h + K parameters, (P + K) k C^2 / groups + C h + K h + K C multiply-adds,
+         K = num_kernels, h = max(C // reduction, min_hidden), k = kernel_size^ndim
 Differs  hidden width is at least 8 (`min_hidden=1` is the paper's). W has no bias. The temperature t stays where
          `set_temperature` puts it, and is saved with the weights. The paper starts at 30 and ends at 1. The batch
          norm and activation of the paper's layer are the backbone's

@@ -6,8 +6,8 @@ Formula  U_m = relu(BN(conv_m(x))), conv_m 3x3 of dilation m, m = 1 ... M
          y = sum of a_m * U_m, a_m = softmax of V_m z over m
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 for ndim 1
 Mask     masked positions are zeros to the convolutions; means and norms are over real positions
-Cost     with G = gcd(C, groups), d = max(C // reduction, min_hidden), k = 3^ndim: M (k C^2 / G + 2 C) + (M + 1) C d
-         + 2 d parameters; P M (k C^2 / G + C) + (M + 1) C d multiply-adds for P positions
+Cost     M (k C^2 / G + 2 C) + (M + 1) C d + 2 d parameters, P M (k C^2 / G + C) + (M + 1) C d multiply-adds, M =
+         num_paths, G = gcd(C, groups), d = max(C // reduction, min_hidden), k = 3^ndim
 Differs  gcd(C, groups) groups, so that narrow maps work. The paper's second kernel is 5x5, as a 3x3 of dilation 2;
          `use_dilation=False` has kernels of 3, 5, ... positions. W and V have no biases, as in the equations. The
          norm of z, of one sample, which has no variance, uses its running statistics

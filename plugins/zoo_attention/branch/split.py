@@ -6,8 +6,9 @@ Formula  U_1, ..., U_R = the splits of relu(BN(conv(x))), a convolution of C to 
          y = sum of a_r * U_r, a_r = softmax of V_r z + c_r over r;   a = sigmoid where R = 1
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 for ndim 1
 Mask     masked positions are zeros to the convolution; means and norms are over real positions
-Cost     with k = kernel_size^ndim, h the hidden width: k C^2 / K + 2 R C + (R + 1) C h / K + 3 h + R C parameters;
-         P (k C^2 / K + R C) + (R + 1) C h / K multiply-adds for P positions
+Cost     k C^2 / K + 2 R C + (R + 1) C h / K + 3 h + R C parameters, P (k C^2 / K + R C) + (R + 1) C h / K
+         multiply-adds, K = groups, R = radix, k = kernel_size^ndim, h = K ceil(max(R C // reduction, min_hidden) /
+         K)
 Differs  W and V, in K groups, have biases, as in the authors' code (zhanghang1989/ResNeSt); hidden width is its
          max(R C // reduction, 32), rounded up to a multiple of K. The norm of z, of one sample, which has no
          variance, uses its running statistics

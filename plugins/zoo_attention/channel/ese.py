@@ -4,7 +4,7 @@ Paper    Lee and Park, "CenterMask: Real-Time Anchor-Free Instance Segmentation"
 Formula  z = mean of x over space;   y = x * s(W z), with s(t) = min(max(t + 3, 0), 6) / 6
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
-Cost     C^2 parameters, with biases C more; C^2 multiply-adds in the layer, C P for P positions to be weighed
+Cost     C^2 parameters, C^2 + C P multiply-adds; `use_bias=True`: C more parameters
 Differs  the paper's equation writes a sigmoid (`gate="sigmoid"`); the authors' networks use the hard sigmoid
          above. No biases, as in the equation; `use_bias=True` is what networks were released with
 """

@@ -6,7 +6,8 @@ Formula  z_c = sum over i, j of x_c[i, j] b(u_c, i) b(v_c, j) / sqrt(H W)
          (u, v) is one of the best 16 of a 7 x 7 grid, the same in each of 16 groups of channels
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     sums over real positions, their number for H W; positions count from the corner of the map
-Cost     2 C h parameters, h = max(C // reduction, min_hidden); (n + 1) C P + 2 C h multiply-adds for n frequencies
+Cost     2 C h parameters, C P min(num_frequencies, C) + 2 C h + C P multiply-adds, h = max(C // reduction,
+         min_hidden)
 Differs  the cosines are made for the size at hand, of the wave lengths that the paper's frequencies have in maps of
          a multiple of 7, for which its networks are made; other sizes they pool to such a one. With C < 16
          the first C frequencies are used, and groups differ by one where 16 does not divide C. Hidden width is at

@@ -5,7 +5,7 @@ Formula  z = mean of x over space;   u = (z - mean of z) / (standard deviation o
          y = x * exp(-u^2 / (2 c^2)), with c = 2, or learnt: c = 3 sigmoid(theta) + 1, theta 0 at the start
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
-Cost     no parameters, or 1 with a learnt width; C P multiply-adds for P positions, and a few C
+Cost     no parameters, C P + C multiply-adds; `is_learnable=True`: 1 parameter
 Differs  u divides by sqrt(variance + eps^2), whose gradient is finite where all channels have one mean. Checked
          against a summary with the paper's equations (a public reading note, "GCT"); the 3 and 1 of its
          learnt width (GCT-B1) are those of two independent public versions. Two others multiply by c^2 / 2

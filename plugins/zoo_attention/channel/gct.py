@@ -6,7 +6,7 @@ Formula  s_c = alpha_c sqrt(sum of x_c^2 over space + eps);   t_c = sqrt(C) s_c 
          "l1": s_c = alpha_c (sum of |x_c|);   t_c = s_c / (mean of |s| over channels + eps)
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     sums are over real positions
-Cost     3 C parameters; 2 C P multiply-adds for P positions, and a few C
+Cost     3 C parameters, C P + 2 C multiply-adds
 Differs  "l1" of the paper's comparison as the authors' code has it. At the start alpha 1, gamma and beta 0: y is x
 """
 

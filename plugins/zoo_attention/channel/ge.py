@@ -8,9 +8,10 @@ Formula  y = x * sigmoid(E(G(x))), each of the positions of G standing for e of 
          "both": this, ReLU, and E(z) = W2 relu(W1 z) at each position
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 for ndim 1
 Mask     means over real positions; masked positions are zeros to convolutions; one as large as the map takes none
-Cost     P positions, d = ndim, h = max(C // reduction, min_hidden), Q = P / e^d positions gathered, or 1
-         no parameters, C P multiply-adds to weigh. "gather": (3^d + 2) C log2(e) parameters, 3^d C P (2^-d + 4^-d
-         + ...) multiply-adds more; for the whole map (k^d + 2) C and C P. "both": 2 C h and 2 C h Q more
+Cost     no parameters, C P multiply-adds; `parameters='gather'`: (kernel_size^ndim + 2) C parameters, C P more
+         multiply-adds; `parameters='both'`: (kernel_size^ndim + 2) C + 2 C h parameters, C P + 2 C h more
+         multiply-adds, h = max(C // reduction, min_hidden); `extent=2, parameters='gather'`: (3^ndim + 2) C
+         parameters, 3^ndim C ceil(H / 2) ceil(W / 2) more multiply-adds
 Differs  a gathered position stands for just e of x: at sizes that e does not divide, usual rounding is another.
          The whole map's kernel has a size of its own and is stretched to the map, its sum kept. Layers of
          "gather" and "both" are those of the authors' repository. Hidden width is at least 8; `min_hidden=1` is

@@ -6,7 +6,7 @@ Formula  g_c = sqrt(sum of x_c^2 over space);   n_c = g_c / (mean of g over chan
          y_c = x_c + gamma_c (x_c n_c) + beta_c
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     sums are over real positions
-Cost     2 C parameters; 2 C P multiply-adds for P positions, and a few C
+Cost     2 C parameters, C P + C multiply-adds
 Differs  nothing from the paper, whose listing has eps 1e-6. At the start gamma and beta are 0: y is x
 """
 

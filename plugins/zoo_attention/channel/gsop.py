@@ -5,7 +5,7 @@ Formula  u = relu(BN(A x + a)), c channels;   K = covariance of u over the P pos
          v_i = B_i K_i + b_i, 4 numbers from each row i of BN(K);   y = x * sigmoid(D lrelu(v) + d)
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     covariance over real positions; the norms learn from real positions and samples that have some
-Cost     c = min(size, C): 5 C c + C + 4 c^2 + 9 c parameters; P c (C + c) + 4 c^2 + 4 C c + C P multiply-adds
+Cost     5 C c + C + 4 c^2 + 9 c parameters, P c (C + c) + 4 c^2 + 4 C c + C P multiply-adds, c = min(size, C)
 Differs  c is 128 where C is larger, as in the authors' networks, and never more than C. The authors' repository
          (ZilinGao) gives what the paper leaves open: norm and relu on u, 4 numbers a row, the norm of the rows;
          it has stride 2 in A in its first stage, left out here. The paper speaks of a non-linearity after

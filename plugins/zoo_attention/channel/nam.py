@@ -4,7 +4,7 @@ Paper    Liu et al., "NAM: Normalization-based Attention Module", NeurIPS 2021 w
 Formula  w_c = |gamma_c| / sum of |gamma|, gamma the scales of BN;   y = x * sigmoid(w BN(x))
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     in training the norm learns from real positions
-Cost     2 C parameters; 3 C P multiply-adds for P positions
+Cost     2 C parameters, 2 C P multiply-adds
 Differs  absolute values, as in the authors' code (Christian-lyc/NAM): the paper's gamma / sum of gamma is the same
          while all are positive. That code takes w as a constant: `use_constant_weights=True`. Where every
          gamma is 0, w is 0, not 0/0. The paper's half over positions, whose norm has one scale for each

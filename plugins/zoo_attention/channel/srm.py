@@ -5,7 +5,7 @@ Formula  m_c, s_c = mean and standard deviation of channel c over space, s_c = s
          y_c = x_c * sigmoid(BN(w_c1 m_c + w_c2 s_c)),   w = 0 at the start
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     mean and standard deviation over real positions; the norm learns from samples that have some
-Cost     4 C parameters; 2 C P multiply-adds for P positions, and 4 C
+Cost     4 C parameters, C P + 2 C multiply-adds
 Differs  the variance is that of the paper's equation, divided by P; the authors' code (hyunjaelee410's repository)
          divides by P - 1: `use_sample_variance=True`. eps 1e-5, which neither has, keeps flat maps finite. The
          norm of one sample, which has no variance, uses its running statistics

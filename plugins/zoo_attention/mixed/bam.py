@@ -7,8 +7,9 @@ Formula  c = BN(W1 relu(W0 z + b0) + b1), z = mean of x over space
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; kernels of 3 for ndim 1
 Mask     z is the mean over real positions; masked positions are zeros to f1 and f2; the norms learn from
          real positions and from samples that have some
-Cost     with h = max(C // reduction, min_hidden), k = 3^ndim, P positions: 3 C h + 2 k h^2 + 3 C + 5 h + 3
-         parameters (inner norms: 2 C and 2 less, 8 h more), 2 C h + P h (C + 2 k h + 1) multiply-adds
+Cost     3 C h + 2 k h^2 + 3 C + 5 h + 3 parameters, 2 C h + P h (C + 2 k h + 1) + C P multiply-adds, h = max(C //
+         reduction, min_hidden), k = 3^ndim; `use_inner_norms=True`: 8 h - 2 C - 2 more parameters;
+         `combine='multiply'`: C P more multiply-adds
 Differs  hidden width is at least 8 (`min_hidden=1` is the paper's). The formulas of the paper name no relu;
          these are where the authors' code (Jongchan/attention-module) has them. That code multiplies the
          branches, c * s (`combine="multiply"`), and has a norm after each hidden layer, not at the end

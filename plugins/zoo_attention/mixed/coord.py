@@ -6,8 +6,8 @@ Formula  f = hardswish(BN(W1 [means of rows; means of columns])), over all strip
          g = sigmoid(Wh f of rows), k = sigmoid(Ww f of columns);   y_ij = x_ij * g_i * k_j
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means are over real positions; the norm learns from strips that have some
-Cost     with h = max(C // reduction, min_hidden): 3 C h + 2 h parameters, with biases 2 C + h more;
-         2 C h (H + W) + 2 C H W multiply-adds
+Cost     3 C h + 2 h parameters, 2 C h (H + W) + 2 C P multiply-adds, h = max(C // reduction, min_hidden);
+         `use_bias=True`: 2 C + h more parameters
 Differs  no biases beside the norm's; the authors' code (houqb/CoordAttention) has them (`use_bias=True`).
          The hard swish is that code's: the paper says "a non-linear activation"
 """

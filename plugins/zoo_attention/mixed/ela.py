@@ -6,8 +6,8 @@ Formula  g = sigmoid(GN(conv(means of rows))), k = sigmoid(GN(conv(means of colu
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means are over real positions; strips without any are zeros to the convolution, and no part of
          the norm's statistics
-Cost     C (k m + 2) parameters, k = kernel_size, m = channels_per_conv_group; C (k m + 1) (H + W) + 2 C H W
-         multiply-adds; twice the parameters where rows and columns have their own
+Cost     C k + 2 C parameters, C k (H + W) + 2 C P multiply-adds, k = kernel_size channels_per_conv_group;
+         `use_shared_layers=False`: C k + 2 C more parameters
 Differs  the default is ELA-B: kernel 7, a convolution in C groups, a norm in 16. ELA-T has 5 and 32, ELA-S
          5 and ELA-L 7 with 8 channels a group of the convolution. Numbers of groups are greatest common
          divisors with C, so that any width works. Rows and columns go through the same convolution and

@@ -6,8 +6,8 @@ Formula  u = x * sigmoid(W1 relu(W0 x + b0) + b1), at each position, without poo
          y = u * sigmoid(conv7x7(relu(conv7x7(u)))), to C / reduction channels and back
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; kernels of 7 for ndim 1
 Mask     masked positions are zeros to the convolutions
-Cost     with h = max(C // reduction, 1), k = kernel_size^ndim: 2 C h (1 + k) + 2 C + 2 h parameters, with
-         norms 2 C + 2 h more; P (2 C h (1 + k) + 2 C) multiply-adds, P positions
+Cost     2 C h (1 + k) + 2 C + 2 h parameters, 2 C h (1 + k) P + 2 C P multiply-adds, h = max(C // reduction, 1), k
+         = kernel_size^ndim; `use_batch_norm=True`: 2 C + 2 h more parameters
 Differs  heavy: 50 times a layer of C to C / reduction. The paper's text, as notes on it give it, has a
          sigmoid after the first gate and no norms; code in circulation has a batch norm after each
          convolution (`use_batch_norm=True`), or leaves that sigmoid out (`use_channel_sigmoid=False`).

@@ -6,7 +6,7 @@ Formula  z = BN(x);   s = z * sigmoid(W mean of z over space), the skip-squeeze-
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 and conv1 for ndim 1
 Mask     the mean is over real positions, which alone the norms learn from; masked positions are zeros
          to the convolution
-Cost     with k = 3^ndim: (k + 2) C^2 + 6 C parameters; (k + 1) P C^2 + C^2 + C P multiply-adds, P positions
+Cost     (k + 2) C^2 + 6 C parameters, (k + 1) C^2 P + C^2 + C P multiply-adds, k = 3^ndim
 Differs  of the paper's blocks this is RepVGG-SSE, which keeps size and width; it is not folded into one
          convolution after training. W has no bias, as in the authors' code (imankgoyal/NonDeepNetworks).
          It is a block of its own: y is no gated x

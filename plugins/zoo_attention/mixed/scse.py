@@ -6,8 +6,8 @@ Formula  a = sigmoid(W1 relu(W2 z)), z = mean of x over space;   b = sigmoid(w .
          y = a * x + b * x
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions; b is of each position alone
-Cost     2 C h + C parameters, with biases C + h + 1 more; 2 C h + C P multiply-adds, h = max(C //
-         reduction, 1), P positions
+Cost     2 C h + C parameters, 2 C h + 2 C P multiply-adds, h = max(C // reduction, 1); `use_bias=True`: C + h + 1
+         more parameters
 Differs  no biases, as in the formulas; the authors' code (ai-med/squeeze_and_excitation) has them
          (`use_bias=True`), and takes the larger of a * x and b * x (`combine="max"`)
 """

@@ -6,7 +6,7 @@ Formula  in each group of channels, over positions i:  c_i = x_i . mean of x;   
          m and s the mean and standard deviation of c;   y_i = x_i * sigmoid(w n_i + b), w, b a group
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     all means and deviations are over real positions
-Cost     2 G parameters; 2 C P + 3 G P multiply-adds, G groups, P positions
+Cost     2 G parameters, 2 C P + G P multiply-adds, G = gcd(C, groups)
 Differs  there are gcd(C, groups) groups, so that any width works. s divides the squares by P as in the
          paper, where the authors' code (implus/PytorchInsight) divides by P - 1
          (`use_sample_variance=True`). One position has s = 0 and n = 0, not 0/0

@@ -8,7 +8,7 @@ Formula  each group's channels are halves p, q:   p' = p * sigmoid(w1 mean(p) + 
          shuffle puts channels i and C / 2 + i side by side
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     means and variances are over real positions
-Cost     3 C / G parameters; 2 C P multiply-adds, G groups, P positions
+Cost     3 C / G parameters, (3 C P + 5 C) / 2 multiply-adds, G = gcd(C // 2, groups)
 Differs  there are gcd(C / 2, groups) groups, so that any even width works
 """
 

@@ -7,7 +7,7 @@ Formula  a plane for each pair of axes, pooled over the third:  gate = sigmoid(B
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     maxima and means are over real positions; places of a plane without any are zeros to the
          convolution, and the norm does not learn from them
-Cost     6 k^2 + 6 parameters; 2 k^2 (H C + C W + H W) + C H W multiply-adds, k = kernel_size
+Cost     6 k^2 + 6 parameters, 2 k^2 (H C + C W + P) + C P multiply-adds, k = kernel_size
 Differs  the momentum of the norms, 0.01, is that of the authors' code (landskape-ai/triplet-attention);
          instead of rotating the map, it is pooled along each axis, and the three gates are added up
 """

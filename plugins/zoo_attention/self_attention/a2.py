@@ -5,8 +5,8 @@ Formula  G = A softmax(B)^T, the softmax over positions;   Z = G softmax(V), the
          y = x + W_Z Z, with A (m, P), B (n, P), V (n, P) = 1x1 convolutions of x
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the softmax over positions is over real ones
-Cost     4 C m + 3 m + C parameters, m = n = max(C // reduction, 1); (4 C m + 2 m^2) P multiply-adds for P
-         positions: G is made first, so nothing grows with P^2
+Cost     4 C m + 3 m + C parameters, (4 C m + 2 m^2) P multiply-adds, m = max(C // reduction, 1). G is made first,
+         so that nothing grows with P^2
 Differs  both softmaxes are within one sample; a common copy takes one over the batch. Convolutions have biases.
          A quarter of C for m and n is what public copies take; it was not checked in the paper's text
 """

@@ -6,7 +6,7 @@ Formula  Q, K = W_q x, W_k x, each position's scaled to length 1;   a = Q . w / 
          positions;   g = sum over i of a_i Q_i;   y_i = x_i + W_O (Q_i + T(K_i * g))
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the length of a and the sum are over real positions
-Cost     4 C^2 + 5 C parameters; (4 C^2 + 2 C) P multiply-adds for P positions
+Cost     4 C^2 + 5 C parameters, (4 C^2 + 3 C) P multiply-adds
 Differs  the default is the authors' code as it is now (Amshaker/SwiftFormer, read for this): a is scaled to
          length 1, and W_O follows. `use_normalization=False` leaves a as the product with w gives it. The
          code's first version took a softmax of a over an axis of size 1: all weights were 1. The input is

@@ -5,8 +5,8 @@ Formula  for each spatial axis in turn: x <- x + W_O [head_1; ...; head_h], the 
          self-attention among the positions that differ from each other along this axis only
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; one axis for ndim 1
 Mask     masked positions are not read
-Cost     4 C^2 parameters an axis, with biases 4 C more; 4 C^2 P + 2 C P S multiply-adds an axis, P the number of
-         positions and S the size of the axis
+Cost     4 C^2 ndim parameters, 4 C^2 P ndim + 2 C P (W + (ndim - 1) H) multiply-adds; `use_bias=True`: 4 C ndim
+         more parameters
 Differs  the layer norms and position-wise layers of the paper's blocks are not here: backbones bring their own.
          Its learnt positions have the size of the map; `positions="sine"` adds sine positions to what is
          read, for any size. No biases (`use_bias`)

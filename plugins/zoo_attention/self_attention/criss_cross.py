@@ -5,8 +5,8 @@ Formula  h'_u = h_u + sum over i of softmax_i(q_u . k_i) v_i, i over the H + W -
          with q, k, v = 1x1 convolutions of h; h' replaces h, `recurrence` times with the same weights
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; a line is a map of one row
 Mask     masked positions are not read
-Cost     C^2 + 2 C d + C + 2 d parameters, d = max(C // reduction, 1); each time (C^2 + 2 C d) P +
-         (C + d) (H + W) P multiply-adds for P = H W positions
+Cost     C^2 + 2 C d + C + 2 d parameters, recurrence ((C^2 + 2 C d) P + (C + d) P (H + W)) multiply-adds, d = max(C
+         // reduction, 1); `use_gamma=True`: 1 more parameter, recurrence C P more multiply-adds
 Differs  the authors' code (speedinghzl/CCNet, read for this) weighs the sum by a parameter that starts at 0,
          and runs on CUDA only; the default is the paper, `use_gamma=True` has that weight
 """

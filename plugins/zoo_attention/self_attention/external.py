@@ -6,8 +6,8 @@ Formula  a = softmax over positions of M_k (W_q x), (S, P);   b = a / (1e-9 + su
          y = relu(x + BN(W_o e));   without the block (`use_block=False`): y = e, the paper's algorithm 1
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the softmax and the batch norm are over real positions
-Cost     2 C^2 + 2 C S + 3 C parameters (without the block C^2 + 2 C S + C); (2 C^2 + 2 C S) P
-         multiply-adds for P positions (without the block (C^2 + 2 C S) P)
+Cost     2 C^2 + 2 C S + 3 C parameters, (2 C^2 + 2 C S) P multiply-adds, S = memory_size; `use_block=False`: C^2 +
+         2 C fewer parameters, C^2 P fewer multiply-adds
 Differs  the default is the authors' block (MenghaoGuo/Awesome-Vision-Attentions, read for this): W_o with a batch
          norm, the input added, and a ReLU, around the paper's algorithm. There, M_v starts as the transpose
          of M_k; so does ours. One head, as in the paper's algorithm 1

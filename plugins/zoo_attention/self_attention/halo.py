@@ -7,8 +7,8 @@ Formula  the map is cut into blocks of side b; each position of a block reads, i
          vector of the column offset
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read
-Cost     3 C^2 + ndim (2 (b + h) - 1) C / heads parameters; 3 C^2 P + 2 C P (b + 2 h)^ndim + ndim C P (b + 2 h)
-         multiply-adds for P positions, after the first term those of the blocks as filled up
+Cost     3 C^2 + ndim (2 (b + halo_size) - 1) C / num_heads parameters, 3 C^2 P + 2 C Q s^ndim + ndim C Q s
+         multiply-adds, b = block_size, s = b + 2 halo_size, Q = (b ceil(W / b)) (b ceil(H / b))^(ndim - 1)
 Differs  any size: the last blocks are filled up and cropped. What lies outside the map is not read;
          `use_zero_padding=True` reads zeros there and at masked positions, as timm does. It stands in place
          of a convolution: the input is not added

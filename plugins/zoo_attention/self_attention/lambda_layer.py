@@ -7,8 +7,8 @@ Formula  lambda_i = sum over m, u of (softmax_m(K_mu) + E_mi,u) V_mu^T, (k, v); 
          position, from a kernel of side r: 0 outside of it
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sums are over real positions; the batch norms learn from these
-Cost     C (heads k + k u + v u) + 2 (heads k + v u) + k u r^ndim parameters;
-         (C (heads k + k u + v u) + k u v + C k + k u v r^ndim) P multiply-adds for P positions
+Cost     C w + 2 (num_heads k + v u) + k u r parameters, (C w + k v u + C k + k u v r) P multiply-adds, k =
+         key_width, u = depth, v = C // num_heads, w = num_heads k + k u + v u, r = kernel_size^ndim
 Differs  named `lambda_layer`, as a file of the name alone could not be imported. The paper has either all offsets
          of its one map size or a local r; r = 9 and 4 heads are timm's (the paper's r was not checked in its
          text; a public copy, lucidrains/lambda-networks, shows 23). `kernel_size=2 S - 1` is all of a map of

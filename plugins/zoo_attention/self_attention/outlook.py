@@ -5,7 +5,8 @@ Formula  A_i = softmax over n of (W_A x_i / sqrt(d)), (K, K) for the K = kernel_
          o_m = sum over all i around m, and n around i, of A_i[m, n] v_n, in each head;   y = x + W_O o
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are read as zeros, as is what lies outside the map, and say nothing
-Cost     2 C^2 + C + (C + 1) heads K^2 parameters; (2 C^2 + C heads K^2 + C K^2) P multiply-adds for P positions
+Cost     2 C^2 + C + (C + 1) num_heads K^2 parameters, (2 C^2 + C num_heads K^2 + C K^2) P multiply-adds, K =
+         kernel_size^ndim
 Differs  stride 1. The input is added (`use_residual`); the norm and the other parts of the paper's block are not
          here. Heads are 32 wide in the paper: 4 is its number for C = 128
 """

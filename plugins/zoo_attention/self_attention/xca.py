@@ -6,7 +6,8 @@ Formula  in each head, with Q, K, V (d, P) and rows q, k scaled to length 1 over
          y = x + W_O [head_1; ...; head_h]
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     lengths and products are over real positions
-Cost     4 C^2 + heads parameters, with biases 4 C more; (4 C^2 + 2 C^2 / heads) P multiply-adds for P positions
+Cost     4 C^2 + num_heads parameters, 4 C^2 P + 2 C^2 P / num_heads + C^2 / num_heads multiply-adds;
+         `use_bias=True`: 4 C more parameters
 Differs  the temperature tau, one a head and 1 at the start, multiplies as in the authors' code; in the paper it
          divides. The input is added (`use_residual`), the norms and the other parts of the XCiT block are not
          here. No biases, as in the formula (`use_bias`; the code has one in W_O)

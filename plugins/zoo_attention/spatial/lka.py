@@ -5,8 +5,9 @@ Formula  a = conv1x1(dwd(dw(x))), dw depth-wise of 2 d - 1, dwd depth-wise of ce
          y = a x;   with projections y = x + W2 lka(gelu(W1 x))
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; one-dimensional kernels for ndim 1
 Mask     masked positions are zeros to each convolution
-Cost     n = ndim: C ((2 d - 1)^n + ceil(K / d)^n + C) parameters, with biases 3 C more; as many multiply-adds at
-         each of P positions, and C P to weigh. Projections: 2 C^2 parameters, 2 C^2 P multiply-adds more
+Cost     C (k + 3) parameters, C k P + C P multiply-adds, k = (2 dilation - 1)^ndim + ceil(kernel_size /
+         dilation)^ndim + C; `use_bias=False`: 3 C fewer parameters; `use_projections=True`: 2 C^2 + 2 C more
+         parameters, 2 C^2 P more multiply-adds
 Differs  a is no gate between 0 and 1: it has no bound, and y grows with the square of x. The paper's networks hold
          this with the projections and the residual connection around it (`use_projections=True`). Biases, which
          the formula does not name, are those of the authors' networks; `use_bias=False` is without

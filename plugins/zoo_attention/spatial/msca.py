@@ -6,9 +6,9 @@ Formula  b = dw5(x), depth-wise;   a = conv1x1(b + sum over k of strip_kx1(strip
          y = a x;   with projections y = x + W2 msca(gelu(W1 x))
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; one strip a length for ndim 1
 Mask     masked positions are zeros to each convolution
-Cost     n = ndim, m lengths of sum K: C (5^n + n K + C) parameters, with biases (2 + n m) C more; as many
-         multiply-adds, less biases, at each of P positions, and C P to weigh. Projections: 2 C^2 parameters and
-         2 C^2 P multiply-adds more
+Cost     C (k + 2 + ndim len(kernel_sizes)) parameters, C k P + C P multiply-adds, k = 5^ndim + ndim
+         sum(kernel_sizes) + C; `use_bias=False`: (2 + ndim len(kernel_sizes)) C fewer parameters;
+         `use_projections=True`: 2 C^2 + 2 C more parameters, 2 C^2 P more multiply-adds
 Differs  a is no gate between 0 and 1: it has no bound, and y grows with the square of x. The networks hold this with
          the projections and the residual connection around it (`use_projections=True`, as in the paper's figure
          2). Biases, which the formula does not name, are those of the authors' networks; `use_bias=False`

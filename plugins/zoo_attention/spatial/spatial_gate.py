@@ -4,7 +4,7 @@ Paper    Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018, ar
 Formula  y = x * sigmoid(conv7x7([mean of x over channels; maximum of x over channels]))
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv7 for ndim 1
 Mask     masked positions are zeros to the convolution
-Cost     2 k^ndim parameters, with a batch norm 2 more; (2 k^ndim + C) P multiply-adds for P positions
+Cost     2 k parameters, 2 k P + C P multiply-adds, k = kernel_size^ndim; `use_batch_norm=True`: 2 more parameters
 Differs  no norm, as in the formula; the authors' code has a batch norm of momentum 0.01 after the convolution
          (`use_batch_norm=True`)
 """

@@ -5,7 +5,7 @@ Paper    Roy et al., "Concurrent Spatial and Channel Squeeze & Excitation in Ful
 Formula  y = x * sigmoid(w . x), w . x the product over channels at each position
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     each position is weighed by itself alone
-Cost     C parameters, with a bias 1 more; 2 C P multiply-adds for P positions
+Cost     C parameters, 2 C P multiply-adds; `use_bias=True`: 1 more parameter
 Differs  no bias, as in the formula; `use_bias=True` is the authors' code
 """
 

@@ -5,8 +5,8 @@ Formula  h = conv3(means of the rows of x), v = conv3(means of its columns), alo
          y[i, j] = x[i, j] * sigmoid(W (h[i] + v[j]) + b)
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means over real positions; rows and columns without any are zeros to the convolutions
-Cost     7 C^2 + C parameters, with batch norms 4 C more; 3 C P + 4 C^2 (H + W) multiply-adds for P = H W
-         positions, with batch norms 3 C^2 (H + W) + C^2 P + 3 C P
+Cost     7 C^2 + C parameters, 4 C^2 (H + W) + C P multiply-adds; `use_batch_norm=True`: 4 C more parameters, 3 C^2
+         (H + W) + C^2 P + C P multiply-adds
 Differs  the authors' code (houqb/SPNet, the SPBlock of its resnet.py) has a batch norm after each conv3, and a ReLU
          before W: `use_batch_norm=True`. Without, W is applied to rows and columns before they are added up: it is
          linear, and they are fewer. This is the paper's strip pooling module; its mixed one is not here
