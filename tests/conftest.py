@@ -23,9 +23,12 @@ MakeRegistry = Callable[..., Registry]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of this test."""
+    """The cache of this test, whose list of registries is empty, too."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("ZOO_CACHE", str(folder))
+    monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "registries.yaml"))
+    for name in ("ZOO_CACHE_READ", "ZOO_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

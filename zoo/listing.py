@@ -74,7 +74,7 @@ def list_variants(
     """
     from zoo.registry.defaults import default_registries
     from zoo.registry.queries import Condition, Query
-    from zoo.registry.resolving import newest
+    from zoo.registry.resolving import newest, usable
 
     members = _family(family, catalog or default_catalog()) if family is not None else None
     query = Query(
@@ -91,11 +91,11 @@ def list_variants(
     known: set[str] = (
         set()
     )  # the first registry that knows a name answers, even if nothing of it will do
-    for registry in registries if registries is not None else default_registries():
-        for listing in newest(registry.index.listings()):
+    for registry, index in usable(registries if registries is not None else default_registries()):
+        for listing in newest(index.listings()):
             if listing.name not in known:
                 rows[listing.name] = _row(registry, listing)
-        known.update(registry.index.names())
+        known.update(index.names())
     return _sorted([row for name, row in rows.items() if query.takes(name, row)], sort)
 
 

@@ -1,63 +1,129 @@
-"""Registries: folders that hold variants, their versions and their weights."""
+"""Registries: folders that hold variants, their versions and their weights, here or elsewhere."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import RegistryError
+from zoo.errors import InvalidValue, RegistryError
 from zoo.refs import ExactRef, VersionNumber
 from zoo.registry.index import Index, open_index
 from zoo.store import blob_path, cache_folder
 
 if TYPE_CHECKING:
+    from zoo.registry.remote import RemoteIndex
     from zoo.spec import Version
+    from zoo.transports import Place
 
 
 class Registry:
-    """A registry: `registry.yaml` and the blobs that it names, in one folder.
+    """A registry: `registry.yaml` and the blobs that it names, under one folder or address.
+
+    Its index is opened when it is first needed; that of a folder without a name at once.
 
     Args:
-        base: The folder, as a path or a `file://` address.
+        base: A folder, as a path or a `file://` address; or an address that a transport reaches, e.g. `https://...`.
         name: What refs call it (`name/variant`); by default its id with underscores for dashes.
-        cache: Where compiled indices are kept; by default in the user's cache.
+        cache: Folder of the cache; by default the user's.
+        installed: The folder came with a package, which may be downgraded: an older index is taken, too.
 
     Raises:
-        RegistryError: There is no registry, or it breaks a rule.
+        InvalidValue: `base` is no folder and no address.
+        RegistryError: Here or when the index is needed: there is no registry, or it breaks a rule.
+        FetchError: When the index is needed: it cannot be reached, and nothing of it is cached.
     """
 
     def __init__(
-        self, base: str | Path, *, name: str | None = None, cache: Path | None = None
+        self,
+        base: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        cache: Path | None = None,
+        installed: bool = False,
     ) -> None:
-        self.root = _folder(base)
-        if not (self.root / "registry.yaml").is_file():
-            raise RegistryError(f"{self.root} holds no registry.yaml, so it is no registry.")
-        self.index: Index = open_index(
-            self.root / "registry.yaml", (cache or cache_folder()) / "index"
-        )
-        self.name = name or self.id.replace("-", "_")
+        self.base = normal_base(os.fspath(base))
+        self.root = Path(self.base) if "://" not in self.base else None
+        self._cache = cache or cache_folder()
+        self._installed = installed
+        self._index: Index | None = None
+        self._remote: RemoteIndex | None = None
+        self._name = name
+        if name is None and self.root is not None:
+            self._folder_index()
+
+    @property
+    def name(self) -> str:
+        """What refs call it."""
+        return self._name or self.id.replace("-", "_")
 
     @property
     def id(self) -> str:
         """The name that the registry gives itself."""
-        return self.index.id
+        return self.known_index().id
 
     @property
     def serial(self) -> int:
-        """How often it was published to."""
-        return self.index.serial
+        """How often it was published to, as far as is known here."""
+        return self.known_index().serial
 
-    def blob(self, sha256: str) -> Path:
-        """Where the blob with that digest is, or would be."""
-        return blob_path(self.root, sha256)
+    @property
+    def index(self) -> Index:
+        """What the registry holds. Of one that lies elsewhere the cached index, fetched anew once it is a day old."""
+        if self.root is not None:
+            return self._folder_index()
+        return self._remote_index().current()
+
+    def fresh_index(self, max_age: float) -> Index:
+        """As `index`, but fetched anew once it is older than `max_age` seconds."""
+        if self.root is not None:
+            return self._folder_index()
+        return self._remote_index().current(max_age)
+
+    def known_index(self) -> Index:
+        """What the registry holds, from what is on this machine already, however old; fetched if nothing is."""
+        if self.root is not None:
+            return self._folder_index()
+        return self._remote_index().cached() or self._remote_index().current()
+
+    def cached_index(self) -> Index | None:
+        """What the registry holds, without the network; None if nothing of it was ever fetched."""
+        return self._folder_index() if self.root is not None else self._remote_index().cached()
+
+    def refresh(self, *, accept_rollback: bool = False) -> None:
+        """Read the index anew, whatever its age.
+
+        Args:
+            accept_rollback: Take an index that is older than one that was seen before.
+
+        Raises:
+            FetchError: It cannot be had.
+            RegistryError: It is older than what was seen before, or breaks a rule.
+        """
+        if self.root is None:
+            self._remote_index().fetch(accept_rollback=accept_rollback)
+        else:
+            self._index = self._open_folder(accept_rollback=accept_rollback)
+
+    def blob(self, sha256: str) -> Path | None:
+        """Where the blob with that digest is, or would be, on this machine; None for a registry elsewhere."""
+        return None if self.root is None else blob_path(self.root, sha256)
+
+    @property
+    def place(self) -> Place:
+        """What reads the registry's files where they lie."""
+        from zoo.store.places import open_place
+
+        return open_place(self.base, registry=self._name)
 
     def version(self, name: str, number: VersionNumber) -> Version:
         """Return one version, whole. It must be one of those that the index lists."""
         from zoo.spec import Spec, Version, Weights
 
-        data = self.index.data(name, number)
+        index = self.known_index()
+        data = index.data(name, number)
         weights = Weights(**data["weights"]) if data.get("weights") else None
-        summary = next(one.summary for one in self.index.listings(name) if one.number == number)
+        summary = next(one.summary for one in index.listings(name) if one.number == number)
         return Version(
             ref=ExactRef(self.id, name, number, weights.sha256 if weights else None),
             summary=summary,
@@ -72,14 +138,60 @@ class Registry:
             yanked=data.get("status", {}).get("yanked"),
         )
 
+    def _folder_index(self) -> Index:
+        if self._index is None:
+            self._index = self._open_folder(accept_rollback=False)
+        return self._index
 
-def _folder(base: str | Path) -> Path:
-    text = str(base)
-    if "://" not in text:
-        return Path(text).expanduser()
-    from urllib.parse import unquote, urlsplit
+    def _open_folder(self, *, accept_rollback: bool) -> Index:
+        from zoo.registry.seen import Seen
 
-    address = urlsplit(text)
-    if address.scheme != "file" or address.netloc not in ("", "localhost"):
-        raise RegistryError(f"{text}: a registry is a folder here, as a path or file:///folder.")
-    return Path(unquote(address.path))
+        file = Path(self.base) / "registry.yaml"
+        if not file.is_file():
+            raise RegistryError(f"{self.base} holds no registry.yaml, so it is no registry.")
+        index = open_index(file, self._cache / "index")
+        if not self._installed:
+            Seen(self._cache).admit_index(
+                self.base, index.id, index.serial, accept_rollback=accept_rollback
+            )
+        return index
+
+    def _remote_index(self) -> RemoteIndex:
+        if self._remote is None:
+            from zoo.registry.remote import RemoteIndex
+
+            self._remote = RemoteIndex(self.base, self._cache, name=self._name)
+        return self._remote
+
+
+def normal_base(base: str) -> str:
+    """Where a registry lies, in the one form that is stored: an absolute path, or an address.
+
+    Raises:
+        InvalidValue: It is neither, or carries a password or a query.
+    """
+    scheme, mark, rest = base.partition("://")
+    if not mark:
+        return os.path.abspath(os.path.expanduser(base))
+    scheme = scheme.lower()
+    if scheme == "file":
+        from zoo.store.folder import folder_of
+
+        return str(folder_of(base).absolute())
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    web = scheme in ("https", "http")
+    wrong = (
+        "spaces or signs that do not print"
+        if " " in base or not base.isprintable()
+        else "a user or password; give a token by ZOO_TOKEN_<NAME>, netrc or keyring"
+        if at and (web or ":" in user)
+        else "a query or fragment"
+        if web and ("?" in rest or "#" in rest)
+        else "no host"
+        if not rest.strip("/")
+        else ""
+    )
+    if wrong:
+        shown = f"{scheme}://...{base[-40:].rpartition('@')[2]}" if at else base[:200]
+        raise InvalidValue(f"{shown!r} cannot be the base of a registry: it has {wrong}.")
+    return f"{scheme}://{rest.rstrip('/')}"

@@ -5,18 +5,29 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from zoo.errors import RegistryError
+from zoo.errors import RegistryError, ZooError
 from zoo.plugins import PluginWarning, catalog
 from zoo.registry import Registry
+from zoo.registry.configured import BUILT_IN, read_configured
 
 
 def default_registries() -> list[Registry]:
-    """The built-in registry, then those that plug-ins bring. A broken one of a plug-in is reported and left out."""
-    found = [Registry(builtin_folder(), name="zoo")]
-    for folder in catalog().registries:
+    """The built-in registry, those that the user added, then those that plug-ins bring.
+
+    A broken one of a plug-in is reported and left out. A broken one of the user's is in the list: only who looks into it
+    fails.
+
+    Raises:
+        RegistryError: The built-in registry is missing, or the list of the user's cannot be read.
+    """
+    builtin = Registry(builtin_folder(), name=BUILT_IN, installed=True)
+    builtin.known_index()  # if this one is broken, so is the installation
+    found = [builtin]
+    found += [Registry(one.base, name=one.name) for one in read_configured()]
+    for base in catalog().registries:
         try:
-            found.append(Registry(folder))
-        except RegistryError as error:
+            found.append(Registry(base, installed=True))
+        except ZooError as error:
             warnings.warn(f"A plug-in's registry is left out: {error}", PluginWarning, stacklevel=2)
     return found
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from zoo import __version__
-from zoo.errors import UnknownName, near_misses
+from zoo.errors import UnknownName, ZooError, near_misses
 from zoo.refs import Ref
+from zoo.registry.remote import FRESH, RegistryWarning
+from zoo.registry.seen import RolledBack
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
-    from zoo.registry.index import Listing
+    from zoo.registry.index import Index, Listing
     from zoo.spec import Version
 
+# For an exact version that is not known here, an index is asked for again if it is older, in seconds.
+_JUST_NOW = 60.0
 _AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)\Z")
 
 
@@ -26,28 +30,72 @@ class YankedWarning(UserWarning):
 def resolve(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version]:
     """Find the version that a ref names.
 
-    The first registry that knows the name answers; never the highest version over all.
+    The first registry that knows the name answers; never the highest version over all. An exact version or digest is
+    looked for in what is cached, however old; only where it is not there, registries are asked anew.
 
     Raises:
         UnknownName: No registry knows the name or the version; the message lists what there is.
+        FetchError: The registry that the ref names cannot be reached, and nothing of it is cached.
+        RegistryError: The registry that the ref names is broken; or one takes back what it said before.
     """
-    registry = _registry_of(ref, registries)
-    skipped = registry.index.skipped_of(ref.name)
-    listing = choose(ref, list(registry.index.listings(ref.name)), skipped=skipped)
-    if listing.yanked is not None:
-        warnings.warn(
-            f"{listing.name}@{listing.number} was withdrawn by its publisher: {listing.yanked}",
-            YankedWarning,
-            stacklevel=3,
-        )
-    version = registry.version(listing.name, listing.number)
-    digest = f"sha256:{listing.sha256}" if listing.sha256 else "no weights"
-    import logging  # not at the top: `zoo list` comes by here, and has nothing to log
+    found = resolve_cached(ref, registries)
+    if found is None:
+        registry, index = _registry_of(ref, registries)
+        skipped = index.skipped_of(ref.name)
+        listing = choose(ref, list(index.listings(ref.name)), skipped=skipped)
+        found = _whole(ref, registry, listing)
+    return found
 
-    logging.getLogger("zoo").info(
-        "%s is %s@%s (%s) of registry %s", ref, listing.name, listing.number, digest, registry.id
-    )
-    return registry, version
+
+def resolve_cached(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version] | None:
+    """Find an exact version or a digest without the network; None where only registries themselves can say."""
+    if not is_exact(ref):
+        return None
+    for registry in _asked(ref, registries):
+        try:
+            index = registry.cached_index()
+        except ZooError:  # reported by whoever needs the registry
+            index = None
+        listings = list(index.listings(ref.name)) if index else []
+        fitting = [one for one in listings if _is_exactly(ref, one)]
+        if fitting:
+            return _whole(ref, registry, max(fitting, key=lambda one: one.number))
+        # A digest is the same blob wherever it is named. A number is that of the first registry that knows the
+        # name, which may be this one.
+        unsure = index is None or listings or index.skipped_of(ref.name)
+        if ref.digest is None and unsure:
+            return None
+    return None
+
+
+def usable(
+    registries: Iterable[Registry], *, max_age: float = FRESH
+) -> Iterator[tuple[Registry, Index]]:
+    """Each registry with its index, not older than `max_age` seconds; one that is broken is reported and left out.
+
+    Raises:
+        RolledBack: One takes back what it said before.
+    """
+    for registry in registries:
+        try:
+            index = registry.fresh_index(max_age)
+        except RolledBack:
+            raise
+        except ZooError as error:
+            message = f"Registry {registry.name} is left out: {error}"
+            warnings.warn(message, RegistryWarning, stacklevel=3)
+        else:
+            yield registry, index
+
+
+def named(name: str, registries: Iterable[Registry]) -> Registry | None:
+    """The registry that refs call `name`."""
+    return next((registry for registry in registries if _name_of(registry) == name), None)
+
+
+def is_exact(ref: Ref) -> bool:
+    """Whether a ref can only ever mean one version."""
+    return ref.number is not None or ref.digest is not None
 
 
 def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()) -> Listing:
@@ -62,12 +110,8 @@ def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()
         UnknownName: None fits; the message lists those there are, and why they do not fit.
     """
     known = sorted(listings, key=lambda listing: listing.number)
-    if ref.digest is not None or ref.number is not None:
-        fitting = [
-            one
-            for one in known
-            if (one.sha256 == ref.digest if ref.digest else one.number == ref.number)
-        ]
+    if is_exact(ref):
+        fitting = [one for one in known if _is_exactly(ref, one)]
     else:
         fitting = [one for one in known if ref.allows(one.number) and is_floating_target(one)]
     if fitting:
@@ -103,20 +147,62 @@ def _why_not(listing: Listing) -> str:
     return ""
 
 
-def _registry_of(ref: Ref, registries: Sequence[Registry]) -> Registry:
-    if ref.registry is not None:
-        named = [registry for registry in registries if registry.name == ref.registry]
-        if not named:
-            raise UnknownName(
-                f"{ref}: there is no registry {ref.registry!r}. {near_misses(ref.registry, (r.name for r in registries))}"
-            )
-        registries = named
-    for registry in registries:
-        known = next(registry.index.listings(ref.name), None)
-        if known is not None or registry.index.skipped_of(ref.name):
-            return registry
-    names = [name for registry in registries for name in registry.index.names()]
-    raise UnknownName(f"No variant is called {ref.name!r}. {near_misses(ref.name, names)}")
+def _whole(ref: Ref, registry: Registry, listing: Listing) -> tuple[Registry, Version]:
+    """The version of a listing, with what is to be said of it."""
+    if listing.yanked is not None:
+        warnings.warn(
+            f"{listing.name}@{listing.number} was withdrawn by its publisher: {listing.yanked}",
+            YankedWarning,
+            stacklevel=4,
+        )
+    version = registry.version(listing.name, listing.number)
+    digest = f"sha256:{listing.sha256}" if listing.sha256 else "no weights"
+    import logging  # not at the top: `zoo list` comes by here, and has nothing to log
+
+    logging.getLogger("zoo").info(
+        "%s is %s@%s (%s) of registry %s", ref, listing.name, listing.number, digest, registry.id
+    )
+    return registry, version
+
+
+def _name_of(registry: Registry) -> str | None:
+    try:
+        return registry.name
+    except ZooError:  # it is known by its id alone, which nobody can tell now
+        return None
+
+
+def _is_exactly(ref: Ref, listing: Listing) -> bool:
+    return listing.sha256 == ref.digest if ref.digest else listing.number == ref.number
+
+
+def _registry_of(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Index]:
+    """The first registry that knows the name, with its index."""
+    asked = _asked(ref, registries)
+    max_age = _JUST_NOW if is_exact(ref) else FRESH
+    # One that is asked for by name is not left out: what is wrong with it is the answer.
+    strictly = ((registry, registry.fresh_index(max_age)) for registry in asked)
+    names: list[str] = []
+    for registry, index in strictly if ref.registry else usable(asked, max_age=max_age):
+        if next(index.listings(ref.name), None) is not None or index.skipped_of(ref.name):
+            return registry, index
+        names += index.names()
+    aged = any(registry.root is None for registry in asked) and not is_exact(ref)
+    hint = " What was published within a day may need `zoo registry refresh`." if aged else ""
+    raise UnknownName(f"No variant is called {ref.name!r}. {near_misses(ref.name, names)}{hint}")
+
+
+def _asked(ref: Ref, registries: Sequence[Registry]) -> Sequence[Registry]:
+    """The registries in which to look: all, or the one that the ref names."""
+    if ref.registry is None:
+        return registries
+    found = named(ref.registry, registries)
+    if found is None:
+        names = [name for registry in registries if (name := _name_of(registry))]
+        raise UnknownName(
+            f"{ref}: there is no registry {ref.registry!r}. {near_misses(ref.registry, names)}"
+        )
+    return [found]
 
 
 def _installed_version(distribution: str) -> str | None:

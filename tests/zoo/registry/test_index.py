@@ -148,13 +148,6 @@ def test_a_folder_without_registry_yaml_is_no_registry(tmp_path: Path) -> None:
         Registry(tmp_path)
 
 
-@pytest.mark.parametrize("address", ["https://example.org/zoo", "file://host/zoo", "s3://bucket"])
-def test_what_is_no_folder_is_no_registry_here(address: str) -> None:
-    """Addresses elsewhere need a transport."""
-    with pytest.raises(RegistryError, match="a registry is a folder here"):
-        Registry(address)
-
-
 def test_a_file_address_is_a_folder(make_registry: MakeRegistry, tmp_path: Path) -> None:
     """With its signs escaped, as addresses have them."""
     root = make_registry("a b", a_net={"1.0.0": {}}).root
