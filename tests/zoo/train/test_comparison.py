@@ -1,0 +1,171 @@
+"""Comparing runs: rows over seeds, intervals, and which differences are noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo.errors import InvalidValue, UnknownName
+from zoo.train.comparison import judge, make_rows, read_run
+from zoo.train.run_folder import RunFolder
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Write the folder of a run that has ended, with a figure of one's own."""
+
+    def make(
+        name: str,
+        accuracy: float,
+        *,
+        attention: Sequence[dict[str, Any]] = (),
+        seed: int = 0,
+        data: str = "squares",
+        epochs: int = 2,
+    ) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        spec = {
+            "input": {"kind": "image", "channels": 3},
+            "backbone": {"name": "resnet_cifar"},
+            "attention": list(attention),
+            "head": {"name": "avg"},
+            "output": {"kind": "classes", "num_classes": 2},
+        }
+        asked = {"spec": spec, "recipe": {"epochs": epochs, "seed": seed}, "data": data}
+        (folder / "run.json").write_text(json.dumps(asked))
+        best = {"epoch": 1, "validation/top1": accuracy + 0.01, "seconds": 1.0}
+        last = {"epoch": 2, "validation/top1": accuracy, "seconds": 1.0}
+        result = {**asked, "best": best, "history": [best, last], "seconds": 2.0}
+        (folder / "result.json").write_text(json.dumps(result))
+        (folder / "last.safetensors").write_bytes(name.encode())
+        (folder / "best.safetensors").write_bytes(name.encode() + b"!")
+        return folder
+
+    return make
+
+
+def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
+    """Mean, standard deviation and interval as in a worked example by hand: 0.80, 0.82, 0.84."""
+    folders = [make_run(f"run{seed}", 0.80 + 0.02 * seed, seed=seed) for seed in range(3)]
+    (row,) = make_rows([read_run(folder) for folder in folders], "validation/top1")
+    assert row.title == "none"
+    assert row.mean == pytest.approx(0.82)
+    assert row.std == pytest.approx(0.02)
+    assert row.half_width == pytest.approx(4.30265 * 0.02 / 3**0.5, rel=1e-5)
+
+
+def test_rows_are_named_by_what_differs(make_run: MakeRun) -> None:
+    """By the attentions where only these differ, and by fields of the recipe."""
+    se = [{"name": "se", "slot": "branch"}]
+    folders = [make_run("a", 0.8), make_run("b", 0.8, attention=se), make_run("c", 0.8, epochs=3)]
+    rows = make_rows([read_run(folder) for folder in folders], "validation/top1")
+    assert [row.title for row in rows] == [
+        "none, epochs 2",
+        "se@branch, epochs 2",
+        "none, epochs 3",
+    ]
+
+
+def test_the_last_epoch_is_compared_unless_the_best_is_asked_for(make_run: MakeRun) -> None:
+    """Nothing is chosen by default."""
+    folder = make_run("run", 0.8)
+    assert read_run(folder).figures["validation/top1"] == 0.8
+    assert read_run(folder, "best").figures["validation/top1"] == pytest.approx(0.81)
+
+
+def test_a_clear_difference_is_told_from_noise(make_run: MakeRun) -> None:
+    """Three seeds each: 10 points apart with a spread of 0.1 is a difference, 0.05 apart is noise."""
+    se, eca = [{"name": "se", "slot": "branch"}], [{"name": "eca", "slot": "branch"}]
+    runs = []
+    for seed, jitter in enumerate((-0.001, 0.0, 0.001)):
+        runs.append(read_run(make_run(f"none{seed}", 0.80 + jitter, seed=seed)))
+        runs.append(read_run(make_run(f"se{seed}", 0.90 + jitter, seed=seed, attention=se)))
+        runs.append(read_run(make_run(f"eca{seed}", 0.8005 - jitter, seed=seed, attention=eca)))
+    rows = make_rows(runs, "validation/top1")
+    none, better, same = judge(rows, rows[0])
+    assert none is None
+    assert better is not None
+    assert not better.is_noise
+    assert better.difference == pytest.approx(0.1)
+    assert same is not None
+    assert same.is_noise
+
+
+def test_probabilities_are_corrected_for_the_number_of_rows(make_run: MakeRun) -> None:
+    """Holm: the smallest of two is doubled, the larger one kept."""
+    names = ["none", "se", "eca"]
+    values = {"none": (0.80, 0.81, 0.82), "se": (0.83, 0.84, 0.85), "eca": (0.82, 0.83, 0.84)}
+    runs = []
+    for name in names:
+        attention = [] if name == "none" else [{"name": name, "slot": "branch"}]
+        for seed, value in enumerate(values[name]):
+            runs.append(read_run(make_run(f"{name}{seed}", value, seed=seed, attention=attention)))
+    rows = make_rows(runs, "validation/top1")
+    from scipy.stats import ttest_ind
+
+    raw = [ttest_ind(row.values, rows[0].values, equal_var=False).pvalue for row in rows[1:]]
+    verdicts = judge(rows, rows[0])
+    found = [verdict.probability for verdict in verdicts if verdict is not None]
+    assert found == pytest.approx([2 * raw[0], raw[1]])
+
+
+def test_one_seed_says_nothing(make_run: MakeRun) -> None:
+    """No spread is known, so no difference is claimed."""
+    se = [{"name": "se", "slot": "branch"}]
+    rows = make_rows(
+        [read_run(make_run("a", 0.5)), read_run(make_run("b", 0.9, attention=se))],
+        "validation/top1",
+    )
+    assert rows[0].std is None
+    assert rows[0].half_width is None
+    verdict = judge(rows, rows[0])[1]
+    assert verdict is not None
+    assert verdict.is_noise
+    assert verdict.probability is None
+
+
+def test_figures_measured_afterwards_belong_to_the_file_they_were_measured_on(
+    make_run: MakeRun,
+) -> None:
+    """When the file changes they are no longer said of it."""
+    folder = make_run("run", 0.8)
+    RunFolder(folder).keep_evaluation("last", {"test/top1": 0.75})
+    assert read_run(folder).figures["test/top1"] == 0.75
+    assert "test/top1" not in read_run(folder, "best").figures
+    (folder / "last.safetensors").write_bytes(b"trained on")
+    assert "test/top1" not in read_run(folder).figures
+
+
+def test_the_same_seed_twice_is_refused(make_run: MakeRun) -> None:
+    """A copy of a run must not pass for a second seed."""
+    runs = [read_run(make_run(name, 0.8)) for name in ("a", "b")]
+    with pytest.raises(InvalidValue, match="same training with the same seed"):
+        make_rows(runs, "validation/top1")
+
+
+def test_runs_on_two_data_sets_are_refused(make_run: MakeRun) -> None:
+    """Their figures do not compare."""
+    runs = [read_run(make_run("a", 0.8)), read_run(make_run("b", 0.8, data="circles"))]
+    with pytest.raises(InvalidValue, match="b is on circles, the runs before it are on squares"):
+        make_rows(runs, "validation/top1")
+
+
+def test_a_figure_that_a_run_lacks_is_named(make_run: MakeRun) -> None:
+    """With those there are."""
+    with pytest.raises(UnknownName, match=r"has no test/top1\. .*validation/top1"):
+        make_rows([read_run(make_run("a", 0.8))], "test/top1")
+
+
+def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
+    """With the command that goes on."""
+    folder = make_run("a", 0.8)
+    (folder / "result.json").unlink()
+    with pytest.raises(InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"):
+        read_run(folder)

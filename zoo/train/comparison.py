@@ -1,0 +1,227 @@
+"""Comparing trainings: which of them is better, and which differences are noise.
+
+Runs that differ by their seed alone are one row: mean and standard deviation over the seeds, a 95 % confidence
+interval of the mean (Student's t), and Welch's t-test against one row, with Holm's correction (Holm, "A Simple
+Sequentially Rejective Multiple Test Procedure", Scand. J. Statist. 1979) because a table holds many comparisons.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal, NamedTuple
+
+from zoo.errors import InvalidValue, MissingExtra, UnknownName, near_misses
+from zoo.grammar import to_text
+from zoo.spec import Spec
+from zoo.train.run_folder import RunFolder
+
+LEVEL = 0.05  # of all comparisons in a table together
+
+Which = Literal["best", "last"]
+
+
+class Run(NamedTuple):
+    """A run that has ended.
+
+    Attributes:
+        folder: Where it is.
+        spec: What was trained.
+        recipe: How, with its seed.
+        data: On what.
+        figures: `validation/top1` and the like of the model at hand, shares in [0, 1].
+        seconds: Time that it took.
+    """
+
+    folder: Path
+    spec: Spec
+    recipe: dict[str, Any]
+    data: str
+    figures: dict[str, float]
+    seconds: float
+
+
+class Row(NamedTuple):
+    """Runs that differ by their seed alone.
+
+    Attributes:
+        title: What was trained, as far as the rows differ.
+        runs: One a seed.
+        values: Their figures.
+    """
+
+    title: str
+    runs: tuple[Run, ...]
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over the seeds; None for one seed."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the mean; None for one seed."""
+        if self.std is None:
+            return None
+        count = len(self.values)
+        quantile = float(_statistics().t.ppf(0.975, count - 1))
+        return quantile * self.std / math.sqrt(count)
+
+
+class Verdict(NamedTuple):
+    """A row against the one that all are compared with.
+
+    Attributes:
+        difference: Of the means, this one less that one.
+        probability: Of such a difference by chance alone, corrected for the number of rows; None where a row
+            has one seed, so that nothing can be said.
+    """
+
+    difference: float
+    probability: float | None
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether chance explains the difference, or nothing can be said."""
+        return self.probability is None or self.probability >= LEVEL
+
+
+def read_run(folder: Path, which: Which = "last") -> Run:
+    """Read the figures of a run.
+
+    Args:
+        folder: Its folder.
+        which: Of the best epoch by validation, or of the last epoch. The last is the fair one to compare by:
+            nothing was chosen.
+
+    Raises:
+        InvalidValue: There is no run in it, or it has not ended.
+    """
+    asked = RunFolder(folder).read()
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        epoch = result["best"] if which == "best" else result["history"][-1]
+        seconds = float(result["seconds"])
+        figures = {name: float(value) for name, value in epoch.items() if "/" in name}
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise InvalidValue(
+            f"{folder} has no result yet. Go on with it: zoo train --resume {folder}"
+        ) from None
+    figures.update(RunFolder(folder).evaluations(which))
+    spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")
+    return Run(folder, spec, asked["recipe"], asked["data"], figures, seconds)
+
+
+def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
+    """Put runs that differ by their seed alone together, in the order in which they come.
+
+    Args:
+        runs: Runs on one data set.
+        figure: Which figure, e.g. `test/top1`.
+
+    Raises:
+        InvalidValue: The runs are on several data sets, or one seed comes twice.
+        UnknownName: A run lacks the figure.
+    """
+    groups: dict[str, list[Run]] = {}
+    data = None
+    for run in runs:
+        if data is not None and run.data != data:
+            raise InvalidValue(
+                f"{run.folder} is on {run.data}, the runs before it are on {data}; compare one data set at a time."
+            )
+        data = run.data
+        if figure not in run.figures:
+            raise UnknownName(f"{run.folder} has no {figure}. {near_misses(figure, run.figures)}")
+        groups.setdefault(_identity(run), []).append(run)
+    for group in groups.values():
+        _check_seeds(group)
+    titles = _titles([group[0] for group in groups.values()])
+    return [
+        Row(title, tuple(group), tuple(run.figures[figure] for run in group))
+        for title, group in zip(titles, groups.values(), strict=True)
+    ]
+
+
+def judge(rows: Sequence[Row], against: Row) -> list[Verdict | None]:
+    """Compare every row with one of them; None stands for that one itself."""
+    raw: dict[int, float] = {}
+    for number, row in enumerate(rows):
+        if row is not against and len(row.values) > 1 and len(against.values) > 1:
+            raw[number] = _welch(row.values, against.values)
+    corrected = _holm(raw)
+    return [
+        None if row is against else Verdict(row.mean - against.mean, corrected.get(number))
+        for number, row in enumerate(rows)
+    ]
+
+
+def _welch(first: Sequence[float], second: Sequence[float]) -> float:
+    if len({*first}) == 1 and len({*second}) == 1:  # no spread at all: no test can be made
+        return 1.0 if first[0] == second[0] else 0.0
+    return float(_statistics().ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def _holm(raw: dict[int, float]) -> dict[int, float]:
+    corrected: dict[int, float] = {}
+    so_far = 0.0
+    for rank, number in enumerate(sorted(raw, key=lambda key: raw[key])):
+        so_far = max(so_far, min(1.0, raw[number] * (len(raw) - rank)))
+        corrected[number] = so_far
+    return corrected
+
+
+def _identity(run: Run) -> str:
+    """What runs of one row share: everything but the seed."""
+    recipe = {name: value for name, value in run.recipe.items() if name != "seed"}
+    return json.dumps([run.spec.to_data(), recipe], sort_keys=True)
+
+
+def _check_seeds(group: Sequence[Run]) -> None:
+    seen: dict[Any, Path] = {}
+    for run in group:
+        seed = run.recipe.get("seed")
+        if seed in seen:
+            raise InvalidValue(
+                f"{seen[seed]} and {run.folder} are the same training with the same seed; name one of them."
+            )
+        seen[seed] = run.folder
+
+
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """What each run trained: its attentions where only these differ, else its whole spec; then the recipe."""
+    backbones = {
+        json.dumps([run.spec.to_data()[part] for part in ("input", "backbone", "head")])
+        for run in runs
+    }
+    short = len(backbones) == 1
+    titles = []
+    for run in runs:
+        parts = to_text(run.spec).split(" -> ")[1]
+        titles.append((" + ".join(parts.split(" + ")[1:-1]) or "none") if short else parts)
+    for field in sorted({name for run in runs for name in run.recipe} - {"seed"}):
+        values = [json.dumps(run.recipe.get(field)) for run in runs]
+        if len(set(values)) > 1:
+            titles = [
+                f"{title}, {field} {value}" for title, value in zip(titles, values, strict=True)
+            ]
+    return titles
+
+
+def _statistics() -> Any:
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise MissingExtra(
+            "Comparing over seeds needs SciPy. Install it: pip install 'attn-zoo[train]'"
+        ) from error
+    return stats
