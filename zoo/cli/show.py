@@ -196,6 +196,7 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
             " and ".join({1: "(N, C, L)", 2: "(N, C, H, W)"}[ndim] for ndim in component.ndims),
         ),
         *_line("mask", "honoured" if component.mask else "not honoured"),
+        *_line("classifier", "its own, before it pools" if hasattr(cls, "make_classifier") else ""),
         *_line("origin", component.origin),
         *_line("class", _target(component)),
         *_line("input", str(default_input) if default_input else ""),

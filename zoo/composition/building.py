@@ -12,7 +12,7 @@ from torch import nn
 from zoo.component import Component
 from zoo.composition.initialization import NoRandomInit
 from zoo.composition.insertion import Chain, IdentityStart, insert, select
-from zoo.composition.model import Model, make_classifier
+from zoo.composition.model import Model, classifies, make_classifier
 from zoo.composition.slots import SLOT_KINDS, Slot
 from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
 from zoo.inputs.text import Vocabulary
@@ -53,7 +53,7 @@ def _build(plan: Plan) -> Model:
         last=last,
         head=head,
         dense=nn.Sequential(*layers),
-        classifier=classifier or make_classifier(width, plan.spec.output.width),
+        classifier=classifier or make_classifier(head, width, plan.spec.output.width),
         head_hidden_size=width,
         attention_modules=attentions,
     )
@@ -223,6 +223,11 @@ def _build_head(plan: Plan, backbone: Any) -> tuple[Any, nn.Module | None, Plan]
         )
         if not isinstance(getattr(head, "out_features", None), int):
             raise PluginError(f"{plan.head.title} of {plan.head.origin} has no 'out_features'.")
+        if classifies(head) and spec.head.hidden:
+            raise InvalidSpec(
+                f"head: {plan.head.name} classifies before it pools, so that no dense layers fit between; "
+                "leave 'hidden' out."
+            )
         if hasattr(backbone, "drop_native_head"):
             backbone.drop_native_head()
         return head, None, plan

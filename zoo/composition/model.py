@@ -29,7 +29,7 @@ class Model(nn.Module):
         last: The attention before the head; None where there is none.
         head: (N, num_features, *spatial') -> (N, F).
         dense: (N, F) -> (N, head_hidden_size).
-        classifier: (N, head_hidden_size) -> (N, num_classes).
+        classifier: (N, head_hidden_size) -> (N, num_classes), or what the head's `make_classifier` gave.
         head_hidden_size: Width of the features that the classifier gets.
         attention_modules: The inserted attentions, each a sub-module of the parts above.
         vocabulary: The tokens that a model of texts knows; None for other inputs.
@@ -139,8 +139,10 @@ class Model(nn.Module):
             pre_logits: Stop before the classifier.
             mask: (N, *spatial), of the model's input.
         """
-        pooled = self.head(x) if mask is None else self.head(x, self._at_last(mask))
-        features: Tensor = self.dropout(self.dense(pooled))
+        at_last = () if mask is None else (self._at_last(mask),)
+        if self.num_classes and not pre_logits and classifies(self.head):
+            return self.head(self.dropout(x), *at_last, classifier=self.classifier)  # type: ignore[no-any-return]  # a module's call is untyped
+        features: Tensor = self.dropout(self.dense(self.head(x, *at_last)))
         if pre_logits:
             return features
         scores: Tensor = self.classifier(features)
@@ -223,8 +225,8 @@ class Model(nn.Module):
         if labels is not None and len(labels) != num_classes:
             raise InvalidValue(f"{len(labels)} labels for {num_classes} classes; give one a class.")
         weight = next(self.parameters(), None)
-        place = {} if weight is None else {"device": weight.device, "dtype": weight.dtype}
-        self.classifier = make_classifier(self.head_hidden_size, num_classes, **place)
+        fresh = make_classifier(self.head, self.head_hidden_size, num_classes)
+        self.classifier = fresh if weight is None else fresh.to(weight)
         output = Output(
             num_classes=num_classes if labels is None else None,
             labels=None if labels is None else tuple(labels),
@@ -273,9 +275,21 @@ class Model(nn.Module):
 
 def _takes_mask(module: nn.Module) -> bool:
     parameters = inspect.signature(module.forward).parameters.values()
-    return len(parameters) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return sum(p.kind is not p.KEYWORD_ONLY for p in parameters) > 1 or any(
+        p.kind is p.VAR_POSITIONAL for p in parameters
+    )
 
 
-def make_classifier(in_features: int, num_classes: int, **place: Any) -> nn.Module:
-    """A linear layer to `num_classes` scores; nothing for 0 classes."""
-    return nn.Linear(in_features, num_classes, **place) if num_classes else nn.Identity()
+def classifies(head: nn.Module) -> bool:
+    """Whether a head uses the classifier itself, before it pools: `make_classifier` says so."""
+    return hasattr(head, "make_classifier")
+
+
+def make_classifier(head: nn.Module, in_features: int, num_classes: int) -> nn.Module:
+    """The head's own classifier, else a linear layer to `num_classes` scores; nothing for 0 classes."""
+    if not num_classes:
+        return nn.Identity()
+    if classifies(head):
+        made: nn.Module = head.make_classifier(num_classes)  # type: ignore[operator]  # looked up just before
+        return made
+    return nn.Linear(in_features, num_classes)

@@ -39,7 +39,7 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own 
 def growth(subject: Subject) -> Outcome:
     """Count at two sizes, one with four times the positions."""
     module = subject.build()
-    order = getattr(module, "growth", None)
+    order = getattr(subject.component.load(), "growth", None)
     if order is None:
         return Skipped("its class declares no `growth` (1: linear in the positions, 2: quadratic)")
     small, large = (_count(subject, module, size) for size in SIZES[subject.ndim])

@@ -44,6 +44,7 @@ class Property:
 
 
 MAPS = ("attention", "head")
+HEAD = ("head",)
 ATTENTION = ("attention",)
 BACKBONE = ("backbone",)
 HELD = (
@@ -60,6 +61,7 @@ PROPERTIES = (
     Property("misspelt_options", "An option that does not exist is refused.", construction.misspelt_options, ("built",)),
     Property("reserved_options", "No option has a name that belongs to specs.", construction.reserved_options, ("built",)),
     Property("shape", "What comes out has the promised shape.", shapes.shape, ("built",)),
+    Property("classifier", "`make_classifier`, where a head has it, fits any number of classes; without, features come out.", shapes.classifier, ("shape",), HEAD),
     Property("dtype", "A float64 module maps float64 to float64, a float32 module float32 to float32.", shapes.dtype, HELD, MAPS),
     Property("autocast", "Under bfloat16 autocast dtype and numbers stay.", shapes.autocast, ("shape", "dtype", "deterministic"), MAPS),
     Property("device", "It works on the device that it was moved to.", shapes.device, HELD),

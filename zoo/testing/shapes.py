@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.errors import InvalidValue
 from zoo.testing.outcomes import Failed, Outcome, Passed, Skipped
-from zoo.testing.subject import USUAL_CHANNELS, Subject, difference
+from zoo.testing.subject import USUAL_CHANNELS, Scoring, Subject, difference
 
 
 def wrong_shape(subject: Subject, module: Any, x: Tensor, y: Any) -> Failed | None:
@@ -51,6 +51,22 @@ def shape(subject: Subject) -> Outcome:
         if failed:
             return failed
     return Passed()
+
+
+def classifier(subject: Subject) -> Outcome:
+    """Score several numbers of classes with it, and none."""
+    made = subject.make()
+    if not isinstance(made, Scoring):
+        return Skipped("it has no `make_classifier`: the model's own classifier follows it")
+    head, x = made.head.eval(), subject.draw()
+    for number in (1, 3):
+        own = head.make_classifier(number)
+        if not isinstance(own, nn.Module):
+            return Failed("an nn.Module from `make_classifier`", type(own).__name__)
+        y = head(x, classifier=own)
+        if tuple(y.shape) != (len(x), number):
+            return Failed(f"shape {(len(x), number)} with that classifier", f"{tuple(y.shape)}")
+    return wrong_shape(subject, head, x, head(x)) or Passed()
 
 
 def dtype(subject: Subject) -> Outcome:

@@ -82,7 +82,8 @@ class Subject:
         )
         torch.manual_seed(from_seed)
         width = self.channels if channels is None else channels
-        return self.component.load()(width, **{**own, **self.options, **options})
+        module = self.component.load()(width, **{**own, **self.options, **options})
+        return Scoring(module) if hasattr(module, "make_classifier") else module
 
     def build(self, channels: int | None = None, **options: Any) -> Any:
         """Build it in eval mode, moved off its start: a gate that starts at 0 would hide what is behind it."""
@@ -119,6 +120,22 @@ class Subject:
         """The mask (N, *spatial) at the size of what comes out."""
         found: Tensor = module.downsample_mask(mask) if self.kind == "backbone" else mask
         return found
+
+
+class Scoring(nn.Module):
+    """A head that classifies before it pools, with a classifier that it made, as a model calls both."""
+
+    def __init__(self, head: Any, num_classes: int = 5) -> None:
+        super().__init__()
+        self.head = head
+        self.classifier = head.make_classifier(num_classes)
+        self.out_features = num_classes
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (N, C, *spatial) to (N, num_classes)."""
+        masks = () if mask is None else (mask,)
+        y: Tensor = self.head(x, *masks, classifier=self.classifier)
+        return y
 
 
 def subjects(component: Component, options: dict[str, Any]) -> list[Subject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +204,85 @@ def test_a_backbone_without_a_head_of_its_own_has_no_native_one() -> None:
         InvalidSpec, match=r"head: attn_cnn brings no head of its own; choose one, e.g. 'avg'"
     ):
         composed(head="native")
+
+
+class LoudestPosition(nn.Module):
+    """A head of a plug-in author: each class takes its best position."""
+
+    def __init__(self, channels: int, *, ndim: int = 2) -> None:
+        super().__init__()
+        self.out_features = channels
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        """One vector a class."""
+        return nn.Linear(self.out_features, num_classes, bias=False)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, *, classifier: nn.Module | None = None
+    ) -> Tensor:
+        """Return scores, or the mean of all positions."""
+        vectors = self.scale * x.flatten(2).transpose(1, 2)
+        if classifier is None:
+            return vectors.mean(1)
+        scores = classifier(vectors)
+        if mask is not None:
+            scores = scores.where(mask.flatten(1).unsqueeze(2), -torch.inf)
+        return scores.amax(1)
+
+
+def test_a_head_may_classify_before_it_pools(own_catalog: None) -> None:
+    """It makes the classifier and is called with it; features come out where no classes are asked for."""
+    zoo.head("loudest")(LoudestPosition)
+    model = composed(head={"name": "loudest", "dropout": 0.5})
+    x = torch.randn(2, 3, 16, 12)
+    features = model.forward_features(x)
+    scores = model.get_classifier()(features.flatten(2).transpose(1, 2) * model.head.scale)
+    torch.testing.assert_close(model(x), scores.amax(1))
+    pooled = model.forward_head(features, pre_logits=True)
+    torch.testing.assert_close(pooled, features.mean((2, 3)) * model.head.scale)
+    assert (model.head_hidden_size, model.get_classifier().bias) == (24, None)
+    mask = torch.zeros(2, 16, 12, dtype=torch.bool)
+    mask[:, :8] = True
+    assert not torch.allclose(model(x, mask), model(x))
+
+
+def test_such_a_head_makes_its_classifier_again_for_other_classes(own_catalog: None) -> None:
+    """With the dtype of the model, and without touching what else the head has."""
+    zoo.head("loudest")(LoudestPosition)
+    model = composed(head="loudest").double()
+    x, scale = torch.randn(2, 3, 8, 8).double(), model.head.scale
+    model.reset_classifier(5)
+    assert model.get_classifier().weight.shape == (5, 24)
+    assert model(x).shape == (2, 5)
+    assert model.head.scale is scale
+    model.reset_classifier(0)
+    assert isinstance(model.get_classifier(), nn.Identity)
+    torch.testing.assert_close(model(x), model.forward_head(model.forward_features(x)))
+    assert model(x).shape == (2, 24)
+
+
+def test_such_a_model_is_saved_and_loaded(own_catalog: None, tmp_path: Path) -> None:
+    """Its classifier among the weights; what it gives is trained by the loss of its scores."""
+    zoo.head("loudest")(LoudestPosition)
+    model = composed(head="loudest")
+    x = torch.randn(2, 3, 8, 8)
+    loaded = zoo.load(zoo.save(model, tmp_path / "model.safetensors")).eval()
+    assert torch.equal(loaded(x), model(x))
+    model(x).sum().backward()
+    assert model.get_classifier().weight.grad is not None
+    groups = zoo.parameter_groups(model, learning_rates={"backbone": 0.1, "head": 0.2})
+    trained = [p for group in groups if group["lr"] == 0.2 for p in group["params"]]
+    assert any(p is model.get_classifier().weight for p in trained)
+
+
+def test_such_a_head_leaves_no_room_for_dense_layers(own_catalog: None) -> None:
+    """The message says what to leave out."""
+    zoo.head("loudest")(LoudestPosition)
+    with pytest.raises(
+        InvalidSpec, match=r"loudest classifies before it pools.* leave 'hidden' out"
+    ):
+        composed(head={"name": "loudest", "hidden": [8]})
 
 
 def test_a_model_is_exported_with_a_free_batch() -> None:

@@ -328,3 +328,22 @@ class HeadOfAnotherWidth(Head):
     def __init__(self, channels: int, *, ndim: int = 2) -> None:
         super().__init__(channels)
         self.out_features = 2 * channels
+
+
+class Scorer(Head):
+    """A head that classifies before it pools, with nothing wrong."""
+
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        return nn.Linear(self.out_features, num_classes)
+
+    def forward(self, x: Tensor, *, classifier: nn.Module | None = None) -> Tensor:
+        if classifier is None:
+            return super().forward(x)
+        return classifier(x.flatten(2).transpose(1, 2)).amax(1).to(x.dtype)
+
+
+class ScoresWithoutClasses(Scorer):
+    """Gives the map where features are asked for."""
+
+    def forward(self, x: Tensor, *, classifier: nn.Module | None = None) -> Tensor:
+        return x if classifier is None else super().forward(x, classifier=classifier)

@@ -28,6 +28,7 @@ BROKEN = [
     ("reserved_options", broken.ReservedOption),
     ("shape", broken.Summary),
     ("shape", broken.HeadOfAnotherWidth),
+    ("classifier", broken.ScoresWithoutClasses),
     ("dtype", broken.AlwaysFloat32),
     ("autocast", broken.LosesDtypeUnderAutocast),
     ("device", broken.StaysOnCpu),
@@ -91,7 +92,9 @@ def test_every_property_has_a_module_that_breaks_it() -> None:
     assert {name for name, _ in BROKEN} == set(NAMES)
 
 
-@pytest.mark.parametrize("cls", [broken.Sound, broken.Unmasked, broken.Backbone, broken.Head])
+@pytest.mark.parametrize(
+    "cls", [broken.Sound, broken.Unmasked, broken.Backbone, broken.Head, broken.Scorer]
+)
 def test_sound_modules_have_every_property(cls: type) -> None:
     """What the broken ones are made from is not broken."""
     assert failures(Examination(two_dimensional(cls))) == {}
@@ -105,6 +108,7 @@ def test_sound_modules_have_every_property(cls: type) -> None:
         "attention/mhsa",
         "head/avg",
         "head/gem",
+        "head/csra",
         "backbone/attn_cnn",
         "backbone/plain_cnn",
     ],
