@@ -29,12 +29,14 @@ class Body(NamedTuple):
             begin in the middle.
         size: Size of the whole file in bytes; None if the place does not say.
         validator: A text that changes when the file changes (an ETag); None if there is none.
+        ends: Whether its end can be told from a connection that broke off, by the size or in another way.
     """
 
     chunks: Iterator[bytes]
     start: int = 0
     size: int | None = None
     validator: str | None = None
+    ends: bool = True
 
 
 class Place(Protocol):

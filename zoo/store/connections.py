@@ -6,11 +6,11 @@ This module imports urllib3, so it is imported when a byte has to be fetched and
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Timer
+from socket import SHUT_RDWR
+from threading import Event, Timer
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -139,19 +139,22 @@ def _proxy_for(origin: Origin) -> str | None:
 @contextmanager
 def _in_time(connection: HTTPConnection) -> Iterator[None]:
     """Cut a connection off if this takes longer than twice its timeout, which begins anew with each byte."""
-    timer = Timer(2 * float(connection.timeout or 0), _cut, [connection.sock])
+    late = Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):
+            connection.sock.shutdown(SHUT_RDWR)
+
+    timer = Timer(2 * float(connection.timeout or 0), cut)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _cut(sock: socket.socket | None) -> None:
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+        if late.is_set():  # what was read until then looks like a whole head
+            raise TimeoutError
 
 
 @contextmanager
@@ -179,7 +182,7 @@ def _in_our_words(address: str) -> Iterator[None]:
     except (ConnectTimeoutError, NewConnectionError) as error:
         raise Unavailable(f"{where} cannot be reached: {_reason(error)}.") from error
     except ReadTimeoutError as error:
-        raise Unavailable(f"{where}: nothing came for too long.") from error
+        raise Unavailable(f"{where}: the server did not go on in time.") from error
     except HTTPError as error:
         raise Unavailable(f"{where}: the connection broke off ({_reason(error)}).") from error
 

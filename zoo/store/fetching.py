@@ -102,6 +102,11 @@ def fetch_bytes(place: Place, path: str, *, limit: int, patience: Patience = PAT
         body = place.open(path)
         content = bytearray()
         with _chunks(body, path, patience) as chunks:
+            if not body.ends:
+                raise FetchError(
+                    f"{path} comes without its length, so that nobody can tell whether it is whole. The server has "
+                    "to send Content-Length, as static hosts do."
+                )
             if (body.size or 0) > limit:
                 raise FetchError(f"{path} has {body.size} bytes; at most {limit} are read.")
             for chunk in chunks:

@@ -24,7 +24,8 @@ _MOST_REDIRECTS = 5
 _MISSING = (404, 410)
 _REFUSED = (401, 403, 407)
 _LATER = (408, 425, 429, 500, 502, 503, 504)
-_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)\Z")
 
 
 class HttpPlace:
@@ -140,19 +141,20 @@ def _body(response: BaseHTTPResponse, address: str, start: int) -> Body | None:
             f"{where} comes in the encoding {encoding!r:.40}, though none was asked for. Switch off compression of "
             "this folder on the server."
         )
-    begin, size = 0, _length(response)
+    begin, size = 0, None
+    chunked, length = (
+        "Transfer-Encoding" in response.headers,
+        response.headers.get("Content-Length", ""),
+    )
     if status == 206:
         found = _RANGE.match(response.headers.get("Content-Range", "").strip())
         if found is None or int(found[1]) != start:
             return None
-        begin, size = start, None if found[3] == "*" else int(found[3])
-    return Body(pieces(response, address), begin, size, _strong(response.headers.get("ETag")))
-
-
-def _length(response: BaseHTTPResponse) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    chunked = "Transfer-Encoding" in response.headers
-    return int(text) if re.fullmatch(r"\d{1,18}", text) and not chunked else None
+        begin, size = start, None if found[2] == "*" else int(found[2])
+    elif _NUMBER.match(length) and not chunked:
+        size = int(length)
+    validator = _strong(response.headers.get("ETag"))
+    return Body(pieces(response, address), begin, size, validator, ends=chunked or size is not None)
 
 
 def _strong(etag: str | None) -> str | None:
@@ -163,7 +165,7 @@ def _strong(etag: str | None) -> str | None:
 def _retry_after(response: BaseHTTPResponse) -> float | None:
     """The seconds that a server asks to wait. A time of day is compared with the server's own clock."""
     text = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}", text):
+    if _NUMBER.match(text):
         return float(text)
     try:
         until = parsedate_to_datetime(text)

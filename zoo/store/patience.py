@@ -25,7 +25,7 @@ class Patience(NamedTuple):
         window: ... over so long a time.
     """
 
-    attempts: int = 6
+    attempts: int = 5
     pause: float = 0.5
     longest_pause: float = 15
     longest_asked: float = 120
