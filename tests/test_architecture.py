@@ -27,6 +27,8 @@ HEAVY = (
     "lightning",
     "numpy",
     "matplotlib",
+    "obstore",
+    "huggingface_hub",
 )
 
 # The layers, lowest first: a module imports from its own layer and those below, and no higher one.

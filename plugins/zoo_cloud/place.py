@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _BASE = re.compile(r"(s3|gs|az)://[^/?#@\s]+(/[^?#\s]*)?\Z")
 _QUERY = re.compile(r"\?[^\s\"')]+")
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _PIECE = 2**20
 # A reader is given up when nothing comes for so long; a writer must have the time to send a large file.
 _READING: ClientConfig = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "1day"}
@@ -44,7 +45,7 @@ class CloudPlace:
         base: Its address, e.g. `s3://bucket/folder`.
 
     Raises:
-        InvalidValue: It is of another form.
+        InvalidValue: It is of another form, or the environment is.
         MissingExtra: obstore is not installed.
     """
 
@@ -104,6 +105,9 @@ def _store(base: str, options: ClientConfig) -> ObjectStore:
             f"{base} is in an object store, which needs obstore: pip install 'attn-zoo[cloud]'."
         ) from error
     plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    for name in _ENDPOINTS:
+        if os.environ.get(name, "").startswith("http://") and base.startswith("s3:") and not plain:
+            raise InvalidValue(f"{name} is without TLS. If that is meant, set AWS_ALLOW_HTTP=true.")
     try:
         # zoo tries again by itself, and knows when it got on.
         return from_url(

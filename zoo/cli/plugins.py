@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say, say_json, table, width, wrap
 from zoo.component import KINDS
-from zoo.plugins import Catalog, PluginWarning, catalog
+from zoo.plugins import Catalog, Plugin, PluginWarning, catalog
 
 SUMMARY = "list the plug-ins, and what is wrong with them"
 
@@ -33,6 +33,7 @@ def run(args: Namespace) -> int:
                         "problem": plugin.problem,
                         "components": [component.title for component in plugin.components],
                         "registries": plugin.registries,
+                        "transports": _schemes(plugin),
                     }
                     for plugin in plugins
                 ],
@@ -41,14 +42,14 @@ def run(args: Namespace) -> int:
         )
         return 0
     if not plugins:
-        say("No plug-ins are installed. Reinstall attn-zoo, which brings four.")
+        say("No plug-ins are installed. Reinstall attn-zoo, which brings six.")
         return 0
     cells = [
         (
             plugin.entry.name,
             f"{plugin.entry.distribution} {plugin.entry.version}",
             plugin.state,
-            _counts([component.kind for component in plugin.components], len(plugin.registries)),
+            _offers(plugin),
             plugin.problem,
         )
         for plugin in plugins
@@ -89,11 +90,18 @@ def clash_message(title: str, origins: list[str]) -> str:
     )
 
 
-def _counts(kinds: list[str], registries: int) -> str:
-    numbers = {kind: kinds.count(kind) for kind in KINDS} | {"registry": registries}
+def _offers(plugin: Plugin) -> str:
+    """What a plug-in offers, in numbers; its transports by their schemes."""
+    kinds = [component.kind for component in plugin.components]
+    numbers = {kind: kinds.count(kind) for kind in KINDS} | {"registry": len(plugin.registries)}
     plural = {"registry": "registries"}
-    return ", ".join(
+    offers = [
         f"{number} {kind if number == 1 else plural.get(kind, f'{kind}s')}"
         for kind, number in numbers.items()
         if number
-    )
+    ]
+    return ", ".join([*offers, *(f"{scheme}://" for scheme in _schemes(plugin))])
+
+
+def _schemes(plugin: Plugin) -> list[str]:
+    return [scheme for transport in plugin.transports for scheme in transport.schemes]
