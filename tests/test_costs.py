@@ -53,6 +53,7 @@ OTHER_VALUES = {
     "num_heads": 2,
     "num_kernels": 3,
     "num_paths": 3,
+    "num_steps": 3,
     "radix": 1,
     "recurrence": 3,
     "reduction": 4,

@@ -51,6 +51,7 @@ COMPONENTS = [
     _component("map", "MultiHeadAttentionPool", "arXiv 1810.00825", "What a learned query reads from all positions, in several heads"),
     _component("attention_pool", "AttentionPool", "arXiv 2103.00020", "What the mean of the map reads from it, as in CLIP"),
     _component("netvlad", "NetVLAD", "arXiv 1511.07247", "Residuals of the vectors to learned centres"),
+    _component("covariance", "CovariancePool", "arXiv 1712.01034", "Square root of the covariance of the channels"),
     _component("csra", "ClassResidualAttention", "arXiv 2108.02456", "For each class the mean of its scores and what its own attention adds"),
 ]
 # fmt: on
