@@ -64,7 +64,7 @@ def cost(module: nn.Module, shape: Sequence[int] | None = None) -> Cost:
         shapes: dict[str, Tensor] = {
             name: fake.from_tensor(tensor) for name, tensor in {**parameters, **buffers}.items()
         }
-        x = _sample(module, shape)
+        x = example(module, shape)
         with _Counter() as counter:
             counter.varies(x, *(one for name, one in shapes.items() if name in parameters))
             functional_call(module, shapes, (x,))
@@ -112,8 +112,8 @@ def _tensors(values: Any) -> list[Tensor]:
     return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
-def _sample(module: nn.Module, shape: Sequence[int] | None) -> Tensor:
-    """One sample, in a batch of 1, in the dtype of the module."""
+def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
+    """One sample of zeros, in a batch of 1, in the dtype of the module; of the shape that its input block has."""
     block = module.spec.input if isinstance(module, Model) else None
     shape = _shape_of(module, block) if shape is None else shape
     if isinstance(block, TextInput):

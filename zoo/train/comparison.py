@@ -1,8 +1,10 @@
-"""Comparing trainings: which of them is better, and which differences are noise.
+"""Comparing trainings and models: which is better, and which differences are noise.
 
 Runs that differ by their seed alone are one row: mean and standard deviation over the seeds, a 95 % confidence
-interval of the mean (Student's t), and Welch's t-test against one row, with Holm's correction (Holm, "A Simple
-Sequentially Rejective Multiple Test Procedure", Scand. J. Statist. 1979) because a table holds many comparisons.
+interval of the mean (Student's t), and Welch's t-test against one row. Models that were measured on the same
+samples are compared by these: Wilson's interval, and McNemar's exact test. A table holds many comparisons, so
+that probabilities have Holm's correction (Holm, "A Simple Sequentially Rejective Multiple Test Procedure",
+Scand. J. Statist. 1979).
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zoo.errors import InvalidValue, MissingExtra, UnknownName, near_misses
 from zoo.grammar import to_text
 from zoo.spec import Spec
 from zoo.train.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEVEL = 0.05  # of all comparisons in a table together
 
@@ -45,17 +50,19 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Runs that differ by their seed alone.
+    """Runs that differ by their seed alone, or one model.
 
     Attributes:
-        title: What was trained, as far as the rows differ.
+        title: What was trained, as far as the rows differ; or the model's name.
         runs: One a seed.
-        values: Their figures.
+        values: Their figures, shares in [0, 1].
+        samples: On how many samples a model was measured; None for runs.
     """
 
     title: str
     runs: tuple[Run, ...]
     values: tuple[float, ...]
+    samples: int | None = None
 
     @property
     def mean(self) -> float:
@@ -68,13 +75,18 @@ class Row(NamedTuple):
         return stdev(self.values) if len(self.values) > 1 else None
 
     @property
-    def half_width(self) -> float | None:
-        """Half the width of the 95 % confidence interval of the mean; None for one seed."""
+    def interval(self) -> tuple[float, float] | None:
+        """95 % confidence interval: of the mean over seeds, or of a model's share; None for one run."""
+        statistics = _statistics()
+        if self.samples is not None:
+            right = round(self.values[0] * self.samples)
+            wilson = statistics.binomtest(right, self.samples).proportion_ci(0.95, method="wilson")
+            return float(wilson.low), float(wilson.high)
         if self.std is None:
             return None
         count = len(self.values)
-        quantile = float(_statistics().t.ppf(0.975, count - 1))
-        return quantile * self.std / math.sqrt(count)
+        half = float(statistics.t.ppf(0.975, count - 1)) * self.std / math.sqrt(count)
+        return self.mean - half, self.mean + half
 
 
 class Verdict(NamedTuple):
@@ -162,6 +174,27 @@ def judge(rows: Sequence[Row], against: Row) -> list[Verdict | None]:
     return [
         None if row is against else Verdict(row.mean - against.mean, corrected.get(number))
         for number, row in enumerate(rows)
+    ]
+
+
+def judge_models(hits: Sequence[Tensor], against: int) -> list[Verdict | None]:
+    """Compare models by the samples that one of them got right and another did not.
+
+    Args:
+        hits: For each model which samples it got right: bool (N,), the same samples for all.
+        against: The number of the model that all are compared with; None stands for that one itself.
+    """
+    raw: dict[int, float] = {}
+    for number, own in enumerate(hits):
+        if number != against:
+            better, worse = int((own & ~hits[against]).sum()), int((hits[against] & ~own).sum())
+            tried = better + worse
+            raw[number] = _statistics().binomtest(better, tried).pvalue if tried else 1.0
+    corrected = _holm(raw)
+    base = float(hits[against].float().mean())
+    return [
+        None if number == against else Verdict(float(own.float().mean()) - base, corrected[number])
+        for number, own in enumerate(hits)
     ]
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from zoo.errors import InvalidValue, UnknownName
-from zoo.train.comparison import judge, make_rows, read_run
+from zoo.train.comparison import Row, judge, judge_models, make_rows, read_run
 from zoo.train.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
@@ -58,7 +59,9 @@ def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
     assert row.title == "none"
     assert row.mean == pytest.approx(0.82)
     assert row.std == pytest.approx(0.02)
-    assert row.half_width == pytest.approx(4.30265 * 0.02 / 3**0.5, rel=1e-5)
+    assert row.interval == pytest.approx(
+        (0.82 - 4.30265 * 0.02 / 3**0.5, 0.82 + 4.30265 * 0.02 / 3**0.5), rel=1e-5
+    )
 
 
 def test_rows_are_named_by_what_differs(make_run: MakeRun) -> None:
@@ -124,11 +127,42 @@ def test_one_seed_says_nothing(make_run: MakeRun) -> None:
         "validation/top1",
     )
     assert rows[0].std is None
-    assert rows[0].half_width is None
+    assert rows[0].interval is None
     verdict = judge(rows, rows[0])[1]
     assert verdict is not None
     assert verdict.is_noise
     assert verdict.probability is None
+
+
+def test_models_are_compared_on_the_samples_they_differ_on() -> None:
+    """McNemar's exact test by hand: 1 against 9 of 10 gives 2 (1 + 10) / 1024."""
+    base = torch.zeros(100, dtype=torch.bool)
+    base[:50] = True
+    other = base.clone()
+    other[0], other[50:59] = False, True
+    first, second = judge_models([base, other], 0)
+    assert first is None
+    assert second is not None
+    assert second.difference == pytest.approx(0.08)
+    assert second.probability == pytest.approx(22 / 1024)
+    assert not second.is_noise
+
+
+def test_a_model_compared_with_its_copy_is_noise() -> None:
+    """They differ on no sample."""
+    hits = torch.tensor([True, False, True])
+    verdict = judge_models([hits, hits.clone()], 0)[1]
+    assert verdict is not None
+    assert verdict.probability == 1.0
+
+
+def test_the_interval_of_a_model_is_wilsons() -> None:
+    """For 8 of 10 right, by the formula with z = 1.959964."""
+    low, high = Row("model", (), (0.8,), samples=10).interval or (0.0, 0.0)
+    z = 1.959964
+    centre, width = (0.8 + z * z / 20) / (1 + z * z / 10), 1 + z * z / 10
+    half = z * (0.8 * 0.2 / 10 + z * z / 400) ** 0.5 / width
+    assert (low, high) == pytest.approx((centre - half, centre + half), rel=1e-5)
 
 
 def test_figures_measured_afterwards_belong_to_the_file_they_were_measured_on(
@@ -167,5 +201,7 @@ def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
     """With the command that goes on."""
     folder = make_run("a", 0.8)
     (folder / "result.json").unlink()
-    with pytest.raises(InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"):
+    with pytest.raises(
+        InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"
+    ):
         read_run(folder)

@@ -1,0 +1,89 @@
+"""Plans: what is to be trained, and what of it is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.spec import Spec
+from zoo.train.comparison import Run, make_rows
+from zoo.train.plan import read_plan
+
+PLAN = """\
+data: squares
+seeds: [0, 1]
+recipe: {epochs: 2}
+specs:
+  none: resnet_cifar + avg
+  se: resnet_cifar + se@branch(reduction=4) + avg
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of a plan of four trainings."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN)
+    return file
+
+
+def run_of(path: Path, number: int, top1: float = 0.5) -> Run:
+    """A run of one of the plan's trainings, with the classes that the data brought."""
+    training = read_plan(path).trainings[number]
+    spec = Spec.from_data({**training.spec.to_data(), "output": {"labels": ["a", "b"]}})
+    figures = {"test/top1": top1}
+    return Run(Path(training.folder), spec, training.recipe.to_data(), "squares", figures, 1.0)
+
+
+def test_trainings_come_seed_by_seed(path: Path) -> None:
+    """So that whoever stops early can compare all rows by the first seeds."""
+    plan = read_plan(path)
+    assert [training.folder for training in plan.trainings] == [
+        "none-seed0",
+        "se-seed0",
+        "none-seed1",
+        "se-seed1",
+    ]
+
+
+def test_what_has_no_run_is_missing(path: Path) -> None:
+    """Runs are known by what they trained, whatever their data added to the spec."""
+    rows = make_rows([run_of(path, 0), run_of(path, 3)], "test/top1")
+    missing = [training.folder for training in read_plan(path).missing(rows)]
+    assert missing == ["se-seed0", "none-seed1"]
+
+
+def test_rows_get_the_titles_and_the_order_of_the_plan(path: Path) -> None:
+    """A run that is not in the plan comes last, under its own name."""
+    other = run_of(path, 1)
+    other = other._replace(recipe={**other.recipe, "epochs": 9})
+    rows = make_rows([other, run_of(path, 1), run_of(path, 0)], "test/top1")
+    titles = [row.title for row in read_plan(path).titled(rows)]
+    assert titles == ["none", "se", "se@branch(reduction=4), epochs 9"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: [0, 1]", "seeds: []", "A plan has data, seeds, recipe and specs"),
+        ("data: squares", "dota: squares", "unknown field `dota`"),
+        ("se@branch", "sse@@branch", "specs.se: "),
+        ("{epochs: 2}", "{epochs: 0}", "recipe.epochs: 0 is not at least 1"),
+    ],
+)
+def test_what_is_wrong_in_a_plan_is_named(path: Path, old: str, new: str, message: str) -> None:
+    """With the file, and the place in it."""
+    path.write_text(PLAN.replace(old, new))
+    with pytest.raises(InvalidValue, match=message):
+        read_plan(path)
+
+
+def test_the_plan_of_the_fair_table_can_be_read() -> None:
+    """Sixteen rows, three seeds."""
+    root = Path(__file__).resolve().parents[3]
+    file = root / "recipes" / "fair_table.yaml"
+    if not file.is_file():
+        pytest.skip("only a checkout has the recipes")
+    assert len(read_plan(file).trainings) == 48

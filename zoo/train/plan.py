@@ -1,0 +1,128 @@
+"""A plan of trainings to compare: several specs, one recipe, several seeds. Pure data, one YAML file.
+
+data: cifar10-jpeg
+seeds: [0, 1, 2]
+recipe: {epochs: 30, ...}
+specs:
+  none: resnet_cifar + avg
+  se: resnet_cifar + se@branch(reduction=4) + avg
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from zoo.blocks import read_spec
+from zoo.errors import InvalidValue, ZooError
+from zoo.registry.reader import read_yaml
+from zoo.spec import Spec
+from zoo.train.comparison import Row, Run
+from zoo.train.recipe import Recipe
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    data: str
+    seeds: Annotated[list[int], Meta(min_length=1)]
+    recipe: dict[str, Any]
+    specs: Annotated[dict[str, str], Meta(min_length=1)]
+
+
+class Training(NamedTuple):
+    """One training of a plan.
+
+    Attributes:
+        title: Of its row.
+        spec: What is trained.
+        recipe: How, with its seed.
+    """
+
+    title: str
+    spec: Spec
+    recipe: Recipe
+
+    @property
+    def folder(self) -> str:
+        """A name for its run's folder."""
+        return f"{self.title.replace('@', '_')}-seed{self.recipe.seed}"
+
+
+class Plan(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        data: On which data set.
+        trainings: Seed by seed, so that the first rows can be compared early.
+    """
+
+    data: str
+    trainings: tuple[Training, ...]
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the rows, in order."""
+        return list(dict.fromkeys(training.title for training in self.trainings))
+
+    def training_of(self, run: Run) -> Training | None:
+        """The training that a run is; None if the plan has no such one."""
+        for training in self.trainings:
+            if run.data == self.data and _identity(training.spec, training.recipe.to_data()) == (
+                _identity(run.spec, run.recipe)
+            ):
+                return training
+        return None
+
+    def titled(self, rows: Iterable[Row]) -> list[Row]:
+        """The rows under their titles in the plan and in its order; those that it has not come last."""
+        named: dict[str, Row] = {}
+        others = []
+        for row in rows:
+            training = self.training_of(row.runs[0])
+            if training is None:
+                others.append(row)
+            else:
+                named[training.title] = row._replace(title=training.title)
+        return [*(named[title] for title in self.titles if title in named), *others]
+
+    def missing(self, rows: Iterable[Row]) -> Iterator[Training]:
+        """The trainings of which there is no run."""
+        found = [self.training_of(run) for row in rows for run in row.runs]
+        return (training for training in self.trainings if training not in found)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        InvalidValue: The file cannot be read, or something in it is wrong.
+    """
+    data, _ = read_yaml(path)
+    try:
+        file = msgspec.convert(data, _File)
+    except msgspec.ValidationError as error:
+        raise InvalidValue(f"{path}: {error}. A plan has data, seeds, recipe and specs.") from None
+    specs = {}
+    for title, text in file.specs.items():
+        try:
+            specs[title] = read_spec(text)
+        except ZooError as error:
+            raise InvalidValue(f"{path}: specs.{title}: {error}") from None
+    recipes = [
+        Recipe.from_data({**file.recipe, "seed": seed}, where=f"{path}: recipe")
+        for seed in file.seeds
+    ]
+    trainings = [
+        Training(title, spec, recipe) for recipe in recipes for title, spec in specs.items()
+    ]
+    return Plan(file.data, tuple(trainings))
+
+
+def _identity(spec: Spec, recipe: dict[str, Any]) -> str:
+    """What a training is; its input and classes follow from the data."""
+    blocks = {name: spec.to_data().get(name) for name in ("backbone", "attention", "head")}
+    return json.dumps([blocks, Recipe.from_data(recipe).to_data()], sort_keys=True)
