@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
 from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError
+from zoo.finding import Found, find, read_weights
 from zoo.missing import missing_plugin
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
-from zoo.refs import ExactRef, Ref
+from zoo.refs import ExactRef
 from zoo.registry.defaults import default_registries
+from zoo.registry.resolving import named
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -37,6 +39,7 @@ def create(
     *,
     pretrained: bool = False,
     num_classes: int | None = None,
+    lock: str | os.PathLike[str] | None = None,
     registries: Sequence[Registry] | None = None,
     catalog: Catalog | None = None,
 ) -> Model:
@@ -44,9 +47,11 @@ def create(
 
     Args:
         ref: `name`, `name@1`, `name@1.2`, `name@1.2.0`, `name@sha256:<64 hex>`, or `registry/name...`.
-        pretrained: Load the version's weights, verified against their digest.
+        pretrained: Load the version's weights, verified against their digest; fetch them first if they
+            are not on this machine.
         num_classes: Put a fresh classifier for so many classes in place, and keep the rest.
-        registries: Where to look; by default the built-in one and those that plug-ins bring.
+        lock: A lock file (`zoo lock`); the version is then the one that it holds.
+        registries: Where to look; by default those of `zoo.registries()`.
         catalog: The components to build from; by default those of this process.
 
     Returns:
@@ -55,18 +60,20 @@ def create(
     Raises:
         InvalidRef: `ref` is none.
         UnknownName: Nobody knows the name, version, or a component of it.
+        FetchError: They cannot be fetched.
+        RegistryError: A registry takes back what it said before, or contradicts the lock file.
         WeightsError: There are no weights, or they are not what was published.
     """
-    if _is_backbone(ref, registries, catalog):
+    if lock is None and _is_backbone(ref, registries, catalog):
         backbone = {"name": ref, "pretrained": pretrained}
         return _finished(
             compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained
         )
-    registry, version = _resolve(ref, registries)
+    found = find(ref, registries=registries, lock=lock)
     if pretrained:
-        model = _load_blob(registry, version, catalog)
+        model = _load_found(found, catalog)
     else:
-        model = _build(plan_for(version.spec, catalog=catalog))
+        model = _build(plan_for(found.version.spec, catalog=catalog))
     return _finished(model, num_classes, trained=pretrained)
 
 
@@ -264,7 +271,7 @@ def describe(ref: str, *, registries: Sequence[Registry] | None = None) -> Versi
         InvalidRef: `ref` is none.
         UnknownName: No registry knows it.
     """
-    return _resolve(ref, registries)[1]
+    return find(ref, registries=registries).version
 
 
 def publish(
@@ -305,12 +312,6 @@ def publish(
     )
 
 
-def _resolve(ref: str, registries: Sequence[Registry] | None) -> tuple[Registry, Version]:
-    from zoo.registry.resolving import resolve
-
-    return resolve(Ref.parse(ref), registries if registries is not None else default_registries())
-
-
 def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalog | None) -> bool:
     """Whether a ref names a backbone of a name space (`timm/...`) that no registry goes by."""
     space, slash, _ = ref.partition("/") if isinstance(ref, str) else ("", "", "")
@@ -319,9 +320,7 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     known = {component.name for component in (offers or default_catalog()).components("backbone")}
     if f"{space}/*" not in known:
         return False
-    return space not in {
-        r.name for r in (registries if registries is not None else default_registries())
-    }
+    return named(space, registries if registries is not None else default_registries()) is None
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:
@@ -330,18 +329,19 @@ def _build(plan: Plan, *, initialize: bool = True) -> Model:
     return build(plan, initialize=initialize)
 
 
-def _load_blob(registry: Registry, version: Version, offers: Catalog | None) -> Model:
-    from zoo.store import read_blob
+def _load_found(found: Found, offers: Catalog | None) -> Model:
     from zoo.weights import load_into, parse, without_pretrained
 
-    if version.weights is None:
+    ref = found.version.ref
+    file = parse(read_weights(found), str(ref))
+    spec = without_pretrained(found.version.spec)
+    if file.spec != spec:
+        # The digest covers the file alone: without this, an index could give its weights other labels.
         raise WeightsError(
-            f"{version.ref} has no weights. Create it without pretrained=True and train it."
+            f"{ref} holds another model than its spec says: the spec inside the file is not that of the registry."
         )
-    content = read_blob(registry.root, version.weights.sha256, version.weights.size)
-    plan = plan_for(without_pretrained(version.spec), ref=version.ref, catalog=offers)
-    model = _build(plan, initialize=False)
-    load_into(model, parse(content, str(version.ref)))
+    model = _build(plan_for(spec, ref=ref, catalog=offers), initialize=False)
+    load_into(model, file)
     return model
 
 

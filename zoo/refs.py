@@ -148,17 +148,17 @@ class ExactRef(NamedTuple):
     Attributes:
         registry: Id of the registry.
         name: Name of the variant.
-        number: The version's complete number.
+        number: The version's complete number; None for a cached blob that no registry names any more.
         sha256: Digest of its weights as 64 hex digits; None for a version without weights.
     """
 
     registry: str
     name: str
-    number: VersionNumber
+    number: VersionNumber | None
     sha256: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.number}"
+        return f"{self.name}@{self.number or f'sha256:{self.sha256}'}"
 
 
 def _precedence(number: tuple[Any, ...]) -> tuple[int, int, int, bool, list[tuple[bool, int, str]]]:

@@ -45,7 +45,7 @@ class Registry:
         self.base = normal_base(os.fspath(base))
         self.root = Path(self.base) if "://" not in self.base else None
         self._cache = cache or cache_folder()
-        self._installed = installed
+        self.installed = installed
         self._index: Index | None = None
         self._remote: RemoteIndex | None = None
         self._name = name
@@ -150,7 +150,7 @@ class Registry:
         if not file.is_file():
             raise RegistryError(f"{self.base} holds no registry.yaml, so it is no registry.")
         index = open_index(file, self._cache / "index")
-        if not self._installed:
+        if not self.installed:
             Seen(self._cache).admit_index(
                 self.base, index.id, index.serial, accept_rollback=accept_rollback
             )

@@ -1,0 +1,295 @@
+"""From a ref to a version and the verified bytes of its weights, wherever they lie."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zoo.errors import DigestMismatch, Offline, RegistryError, UnknownName, WeightsError, ZooError
+from zoo.progress import Progress, progress_bar
+from zoo.refs import ExactRef, Ref
+from zoo.registry.defaults import default_registries
+from zoo.registry.lock import Locked, locked_versions, read_lock
+from zoo.registry.remote import RegistryWarning
+from zoo.registry.resolving import named, resolve, resolve_cached
+from zoo.registry.seen import Seen
+from zoo.store import cache_folder, offline, read_blob
+from zoo.store.cache import Cache, default_cache
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+    from zoo.spec import Version, Weights
+
+_MOST_LISTED = 20
+
+
+class Found(NamedTuple):
+    """What a ref came to.
+
+    Attributes:
+        registry: The registry that answered; None where a cached blob answered for itself.
+        version: The version.
+        cache: Where its weights may be already, or are kept.
+    """
+
+    registry: Registry | None
+    version: Version
+    cache: Cache
+
+    @property
+    def weights(self) -> Weights:
+        """Digest and size of the weights.
+
+        Raises:
+            WeightsError: The version has none.
+        """
+        if self.version.weights is None:
+            raise WeightsError(
+                f"{self.version.ref} has no weights. Create it without pretrained=True and train it."
+            )
+        return self.version.weights
+
+
+def find(
+    ref: str,
+    *,
+    registries: Sequence[Registry] | None = None,
+    lock: str | os.PathLike[str] | None = None,
+) -> Found:
+    """Find the version that a ref names.
+
+    Args:
+        ref: The ref.
+        registries: Where to look; by default those of the user.
+        lock: A lock file; the version is then the one that it holds.
+
+    Raises:
+        InvalidRef: `ref` is none.
+        UnknownName: No registry knows it, or the lock file does not.
+        FetchError: The registry that the ref names cannot be reached.
+        RegistryError: A registry says something else than before, or than the lock file.
+    """
+    parsed = Ref.parse(ref)
+    where = registries if registries is not None else default_registries()
+    cache = cache_for(where)
+    try:
+        if lock is None:
+            found = _find(parsed, where, cache)
+        else:
+            found = find_locked(_pick(parsed, where, Path(lock)), where)
+    except (Offline, UnknownName) as error:
+        if not offline():
+            raise
+        raise type(error)(f"{error} {_what_is_cached(where, cache)}") from error
+    if found.registry is not None and not found.registry.installed:
+        Seen(cache_folder()).check_version(found.version.ref)
+    return found
+
+
+def find_locked(locked: Locked, registries: Sequence[Registry]) -> Found:
+    """Find a version of a lock file: by its number where the index names it, else by its digest in the cache.
+
+    Raises:
+        UnknownName: No registry of that id has the version, and its weights are not cached.
+        RegistryError: The registry says other bytes.
+    """
+    cache = cache_for(registries)
+    exact = Ref(locked.name, number=locked.number)
+    try:
+        found = resolve(exact, [one for one in registries if _id_of(one) == locked.registry])
+    except UnknownName as error:
+        blob = _from_blob(exact._replace(number=None, digest=locked.sha256), cache)
+        if blob is None:
+            raise UnknownName(
+                f"{exact} of registry id {locked.registry!r} is locked, but not to be had: {error}"
+            ) from error
+        return Found(None, blob, cache)
+    weights = found[1].weights
+    if weights is None or (weights.sha256, weights.size) != (locked.sha256, locked.size):
+        raise RegistryError(
+            f"{exact} is locked as sha256:{locked.sha256} ({locked.size} bytes); registry {locked.registry} now says "
+            f"{f'sha256:{weights.sha256} ({weights.size} bytes)' if weights else 'that it has no weights'}. A version "
+            "never changes: ask its publisher. Lock anew only if you trust what is there now."
+        )
+    return Found(*found, cache)
+
+
+def present(found: Found) -> Path | None:
+    """Where the weights of a version are on this machine, to be verified by whoever reads them; None if nowhere.
+
+    Raises:
+        WeightsError: It has none.
+    """
+    own = found.registry.blob(found.weights.sha256) if found.registry is not None else None
+    if own is not None and own.is_file():
+        return own
+    return found.cache.find(found.weights.sha256, found.weights.size)
+
+
+def fetched(found: Found, *, progress: Progress | None = None) -> Path:
+    """Fetch the weights of a version, verified, into the cache.
+
+    Args:
+        found: The version.
+        progress: Called with the bytes that came and those there will be; by default a bar on the terminal.
+
+    Raises:
+        WeightsError: It has none, or it should lie in a folder, which lacks it.
+        FetchError: They cannot be fetched.
+    """
+    from zoo.store.fetching import fetch_blob
+
+    registry, version, cache = found
+    weights = found.weights
+    if registry is None or registry.root is not None:
+        where = registry.root if registry is not None else cache.root
+        raise WeightsError(
+            f"The weights sha256:{weights.sha256} are not in {where}. Fetch that registry again."
+        )
+    try:
+        with progress_bar(str(version.ref)) as bar:
+            return fetch_blob(
+                registry.place, weights.sha256, weights.size, cache, progress=progress or bar
+            )
+    except Offline as error:
+        raise Offline(f"{version.ref}: {error} {_what_is_cached([registry], cache)}") from error
+
+
+def remember(found: Found) -> None:
+    """Hold the version to its digest from now on.
+
+    Raises:
+        RegistryError: It had another one before.
+    """
+    if found.registry is not None and not found.registry.installed:
+        Seen(cache_folder()).admit_version(found.version.ref, found.registry.base)
+
+
+def read_weights(found: Found) -> bytearray:
+    """The bytes of a version's weights, verified. A damaged copy in the cache is fetched anew.
+
+    Raises:
+        WeightsError: It has none, or its folder lacks them.
+        DigestMismatch: They are damaged, and no others can be had.
+        FetchError: They cannot be fetched.
+    """
+    remember(found)
+    weights = found.weights
+    path = present(found)
+    if path is None:
+        path = fetched(found)
+    else:
+        try:
+            return read_blob(_root_of(path), weights.sha256, weights.size)
+        except DigestMismatch as error:
+            path = mended(found, error)
+    return read_blob(_root_of(path), weights.sha256, weights.size)
+
+
+def mended(found: Found, error: DigestMismatch, *, progress: Progress | None = None) -> Path:
+    """Fetch weights anew whose copy on this machine is damaged.
+
+    Raises:
+        DigestMismatch: `error`, where that copy is the registry's own, or nothing can be fetched.
+        FetchError: They cannot be fetched.
+    """
+    if found.registry is None or found.registry.root is not None or offline():
+        raise error
+    warnings.warn(f"Fetched anew: {error}", RegistryWarning, stacklevel=2)
+    found.cache.remove(found.weights.sha256)
+    # The damaged copy may be in a folder that is only read; ours is then found before it.
+    return fetched(found._replace(cache=Cache(found.cache.root)), progress=progress)
+
+
+def cache_for(registries: Sequence[Registry]) -> Cache:
+    """The user's cache, which reads besides what `ZOO_CACHE_READ` names the folders of registries."""
+    cache = default_cache()
+    folders = [registry.root for registry in registries if registry.root is not None]
+    return Cache(cache.root, [*cache.read_roots, *folders])
+
+
+def _find(ref: Ref, registries: Sequence[Registry], cache: Cache) -> Found:
+    if ref.digest is not None:
+        if (cached := resolve_cached(ref, registries)) is not None:
+            return Found(*cached, cache)
+        if (blob := _from_blob(ref, cache)) is not None:
+            return Found(None, blob, cache)
+    return Found(*resolve(ref, registries), cache)
+
+
+def _pick(ref: Ref, registries: Sequence[Registry], lock: Path) -> Locked:
+    """The version that a lock file holds for a ref; of several, that of the first registry in order."""
+    held = locked_versions(ref, read_lock(lock), str(lock))
+    if ref.registry is not None:
+        registry = named(ref.registry, registries)
+        wanted = registry.id if registry is not None else None
+        held = [one for one in held if one.registry == wanted]
+        if not held:
+            raise UnknownName(f"{lock} does not hold {ref.name!r} of registry {ref.registry!r}.")
+    if len(held) > 1:
+        ids = [_id_of(registry) for registry in registries]
+        held.sort(key=lambda one: ids.index(one.registry) if one.registry in ids else len(ids))
+    return held[0]
+
+
+def _from_blob(ref: Ref, cache: Cache) -> Version | None:
+    """What a cached blob says of itself, as a version; None if it is not cached."""
+    from zoo.spec import Version, Weights
+    from zoo.weights import parse
+
+    sha256 = ref.digest or ""
+    path = cache.find(sha256)
+    if path is None:
+        return None
+    size = path.stat().st_size
+    file = parse(read_blob(_root_of(path), sha256, size), str(ref))
+    known = [one.ref for one in Seen(cache_folder()).versions() if one.ref.sha256 == sha256]
+    exact = next(
+        (one for one in known if one.name == ref.name), ExactRef("", ref.name, None, sha256)
+    )
+    said = {name: value for name, value in file.metadata.items() if isinstance(value, dict)}
+    return Version(
+        ref=exact,
+        summary="",
+        spec=file.spec,
+        weights=Weights(sha256, size),
+        metrics=said.get("metrics", {}),
+        recipe=said.get("recipe", {}),
+        provenance=said.get("provenance", {}),
+    )
+
+
+def _what_is_cached(registries: Sequence[Registry], cache: Cache) -> str:
+    """A sentence that lists the versions whose weights are on this machine."""
+    names = sorted(set(_cached_refs(registries, cache)))
+    if not names:
+        return "Nothing is cached."
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"Cached: {', '.join(names[:_MOST_LISTED])}{more}."
+
+
+def _cached_refs(registries: Sequence[Registry], cache: Cache) -> Iterator[str]:
+    for one in Seen(cache_folder()).versions():
+        if one.ref.sha256 is not None and cache.find(one.ref.sha256) is not None:
+            yield str(one.ref)
+    for registry in registries:
+        if registry.root is not None:
+            index = registry.cached_index()
+            for listing in index.listings() if index is not None else ():
+                if listing.sha256 is not None and cache.find(listing.sha256) is not None:
+                    yield f"{listing.name}@{listing.number}"
+
+
+def _id_of(registry: Registry) -> str | None:
+    try:
+        return registry.id
+    except ZooError:  # it cannot be opened; whoever needs it will say so
+        return None
+
+
+def _root_of(path: Path) -> Path:
+    """The folder below which a blob lies."""
+    return path.parents[3]

@@ -1,0 +1,101 @@
+"""The registries of a user: which there are, adding, removing, and fetching their indices anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from zoo.component import KINDS
+from zoo.errors import InvalidValue, RegistryError, UnknownName, ZooError, near_misses
+from zoo.plugins import catalog
+from zoo.registry import Registry, normal_base
+from zoo.registry.configured import read_configured, with_added, without, write_configured
+from zoo.registry.defaults import default_registries
+from zoo.registry.remote import RemoteIndex
+from zoo.registry.resolving import named
+from zoo.registry.seen import Seen
+from zoo.store import cache_folder
+
+
+def registries() -> list[Registry]:
+    """The registries that are looked in, in order: the built-in one, those that were added, those of plug-ins."""
+    return default_registries()
+
+
+def add_registry(name: str, base: str | os.PathLike[str]) -> Registry:
+    """Add a registry behind those that were added before. Its index is fetched first, so that it is known to work.
+
+    Args:
+        name: What refs call it: `name/variant`.
+        base: A folder, as a path or a `file://` address; or an address such as `https://models.example.org/zoo`.
+
+    Returns:
+        The registry.
+
+    Raises:
+        InvalidValue: The name or base is none, or the name is taken.
+        UnknownName: No transport reaches such addresses.
+        FetchError: The registry cannot be reached.
+        RegistryError: There is none, or it breaks a rule.
+    """
+    base = normal_base(os.fspath(base))
+    spaces = {c.name.partition("/")[0] for c in catalog().components("backbone") if "/" in c.name}
+    if name in {*KINDS, *spaces}:
+        raise InvalidValue(f"{name!r} is a word of zoo's own; choose another name.")
+    after = with_added(read_configured(), name, base)
+    registry = Registry(base, name=name)
+    registry.refresh()
+    write_configured(after)
+    return registry
+
+
+def remove_registry(name: str) -> None:
+    """Remove a registry that was added, and forget what was seen of it. Cached weights stay.
+
+    Raises:
+        UnknownName: No registry of that name was added.
+    """
+    before = read_configured()
+    after = without(before, name)
+    write_configured(after)
+    base = next(one.base for one in before if one.name == name)
+    if base not in {one.base for one in after}:
+        Seen(cache_folder()).forget(base)
+        shutil.rmtree(RemoteIndex(base, cache_folder()).file.parent, ignore_errors=True)
+
+
+def refresh(name: str | None = None, *, accept_rollback: bool = False) -> list[Registry]:
+    """Fetch the index of a registry anew, or of all, whatever its age.
+
+    Args:
+        name: The registry; None means all.
+        accept_rollback: Take an index that is older than one that was seen before, or of another registry.
+
+    Returns:
+        The registries that were fetched.
+
+    Raises:
+        UnknownName: There is no such registry.
+        FetchError: It cannot be reached. The index that was cached stays.
+        RegistryError: It is older than what was seen before, or breaks a rule; of several, the message names each.
+    """
+    found = default_registries()
+    if name is not None:
+        one = named(name, found)
+        if one is None:
+            raise UnknownName(
+                f"There is no registry {name!r}. {near_misses(name, (r.name for r in found))}"
+            )
+        one.refresh(accept_rollback=accept_rollback)
+        return [one]
+    problems = []
+    for registry in found:
+        try:
+            registry.refresh(accept_rollback=accept_rollback)
+        except ZooError as error:
+            problems.append(error)
+    if len(problems) > 1:
+        raise RegistryError(" ".join(map(str, problems)))
+    if problems:
+        raise problems[0]
+    return found
