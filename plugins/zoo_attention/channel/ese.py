@@ -5,8 +5,9 @@ Formula  z = mean of x over space;   y = x * s(W z), with s(t) = min(max(t + 3, 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     C^2 parameters, C^2 + C P multiply-adds; `use_bias=True`: C more parameters
-Differs  the paper's equation writes a sigmoid (`gate="sigmoid"`); the authors' networks use the hard sigmoid
-         above. No biases, as in the equation; `use_bias=True` is what networks were released with
+Differs  the paper's equation, as a public note quotes it, writes a sigmoid (`gate="sigmoid"`) and no bias; the
+         authors' networks (youngwanLEE/CenterMask and vovnet-detectron2, read for this) use the hard sigmoid above
+         and a bias (`use_bias=True`)
 """
 
 from __future__ import annotations

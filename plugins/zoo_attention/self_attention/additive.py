@@ -8,19 +8,22 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the length of a and the sum are over real positions
 Cost     4 C^2 + 5 C parameters, (4 C^2 + 3 C) P multiply-adds
 Differs  the default is the authors' code as it is now (Amshaker/SwiftFormer, read for this): a is scaled to
-         length 1, and W_O follows. `use_normalization=False` leaves a as the product with w gives it. The
-         code's first version took a softmax of a over an axis of size 1: all weights were 1. The input is
-         added (`use_residual`), the other parts of the SwiftFormer block are not here
+         length 1, and W_O follows. The paper's equation, as a public reading note quotes it, is a softmax of a over
+         positions: `normalization="softmax"`. "none" leaves a as the product gives it. In the code's first
+         version the softmax was over an axis of size 1: all weights were 1. The input is added (`use_residual`),
+         the other parts of the SwiftFormer block are not here
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention.checks import check_bool, check_call, check_construction
+from zoo_attention.checks import check_bool, check_call, check_choice, check_construction
 from zoo_attention.self_attention import reading
 
 
@@ -30,7 +33,8 @@ class EfficientAdditiveAttention(nn.Module):
     Args:
         channels: Number of channels C, at least 1.
         ndim: Number of spatial dimensions, 1 or 2.
-        use_normalization: Whether the weights of positions are scaled to length 1.
+        normalization: What becomes of the weights of positions: `"length"` scales them to length 1,
+            `"softmax"` makes them shares, `"none"` leaves them.
         use_residual: Whether the input is added to the output.
 
     Raises:
@@ -42,16 +46,16 @@ class EfficientAdditiveAttention(nn.Module):
         channels: int,
         *,
         ndim: int = 2,
-        use_normalization: bool = True,
+        normalization: Literal["length", "softmax", "none"] = "length",
         use_residual: bool = True,
     ) -> None:
         super().__init__()
         check_construction(self, channels, ndim)
-        check_bool(self, "use_normalization", use_normalization)
+        check_choice(self, "normalization", normalization, ("length", "softmax", "none"))
         check_bool(self, "use_residual", use_residual)
         self.channels = channels
         self.ndim = ndim
-        self.use_normalization = use_normalization
+        self.normalization = normalization
         self.use_residual = use_residual
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
@@ -79,10 +83,10 @@ class EfficientAdditiveAttention(nn.Module):
         row = reading.tokens(x, mask)
         query = functional.normalize(self.query(row), dim=2)
         weights = (query @ self.weigh.unsqueeze(1)).transpose(1, 2) * self.channels**-0.5
+        if self.normalization == "softmax":
+            weights = reading.softmax(weights, mask)
         if mask is not None:
             weights = torch.where(mask.flatten(1).unsqueeze(1), weights, 0.0)
-        return (
-            functional.normalize(weights, dim=2) if self.use_normalization else weights,
-            query,
-            row,
-        )
+        if self.normalization == "length":
+            weights = functional.normalize(weights, dim=2)
+        return weights, query, row

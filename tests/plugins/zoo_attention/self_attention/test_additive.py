@@ -38,8 +38,10 @@ def by_the_paper(
             for layer in (module.query, module.key)
         )
         a[n] = torch.stack([sum(at * module.weigh) / math.sqrt(channels) for at in q])
-        if module.use_normalization:
+        if module.normalization == "length":
             a[n] = unit(a[n])
+        elif module.normalization == "softmax":
+            a[n] = a[n].exp() / sum(a[n].exp())
         g = sum(weight * at for weight, at in zip(a[n], q, strict=True))
         for i in range(length):
             inner = module.transform.weight @ (k[i] * g) + module.transform.bias + q[i]
@@ -47,14 +49,18 @@ def by_the_paper(
     return (x + y if module.use_residual else y).detach(), a.detach()
 
 
-@pytest.mark.parametrize("use_normalization", [False, True])
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EfficientAdditiveAttention(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module)[0].reshape(x.shape)
+
+
+@pytest.mark.parametrize("normalization", ["length", "softmax", "none"])
 @pytest.mark.parametrize("use_residual", [False, True])
-def test_follows_the_formula(use_normalization: bool, use_residual: bool) -> None:
+def test_follows_the_formula(normalization: str, use_residual: bool) -> None:
     """The output and the map are those of the paper's equations, or of the authors' code."""
     module = liven(
-        EfficientAdditiveAttention(
-            6, use_normalization=use_normalization, use_residual=use_residual
-        )
+        EfficientAdditiveAttention(6, normalization=normalization, use_residual=use_residual)
     )
     x = torch.randn(2, 6, 3, 2, dtype=torch.float64)
     expected, weights = by_the_paper(x.flatten(2), module)
@@ -64,9 +70,10 @@ def test_follows_the_formula(use_normalization: bool, use_residual: bool) -> Non
     torch.testing.assert_close(found, shares.reshape(2, 3, 2))
 
 
-def test_gradient_is_that_of_differences() -> None:
+@pytest.mark.parametrize("normalization", ["length", "softmax"])
+def test_gradient_is_that_of_differences(normalization: str) -> None:
     """Gradients agree with finite differences, with a mask as well."""
-    module = liven(EfficientAdditiveAttention(3, ndim=1))
+    module = liven(EfficientAdditiveAttention(3, ndim=1, normalization=normalization))
     x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[True, True, True, False], [True, True, False, False]])
     assert torch.autograd.gradcheck(module, (x,))
@@ -98,8 +105,18 @@ def test_weights_differ_over_positions() -> None:
     assert found.std() > 0.01
 
 
-@pytest.mark.parametrize("name", ["use_normalization", "use_residual"])
+@pytest.mark.parametrize("name", ["normalization", "use_residual"])
 def test_refuses_bad_options(name: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"EfficientAdditiveAttention: {name} is 1, but must be"):
         EfficientAdditiveAttention(16, **{name: 1})
+
+
+def test_a_softmax_is_over_real_positions() -> None:
+    """Padding changes nothing, and a sample without real positions stays finite."""
+    module = liven(EfficientAdditiveAttention(4, ndim=1, normalization="softmax"))
+    x = torch.randn(1, 4, 5, dtype=torch.float64)
+    mask = torch.arange(8).unsqueeze(0) < 5
+    wider = torch.cat([x, torch.full((1, 4, 3), 9.0, dtype=torch.float64)], 2)
+    torch.testing.assert_close(module(wider, mask)[..., :5], module(x))
+    assert module(x, torch.zeros(1, 5, dtype=torch.bool)).isfinite().all()
