@@ -36,6 +36,7 @@ class LogMel(nn.Module):
         InvalidValue: A number is not positive, or the bands are narrower than the window can tell apart.
     """
 
+    makes_spectrogram = True  # where SpecAugment hides bands while a model trains
     fourier: Tensor
     mel_weights: Tensor
 

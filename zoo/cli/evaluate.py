@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import open_model
 from zoo.cli.terminal import say, say_json
 from zoo.errors import InvalidValue
@@ -14,8 +15,7 @@ SUMMARY = "measure a variant or a file on data"
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("what", help="a ref, or a file that zoo.save wrote")
-    parser.add_argument("--data", required=True, help="name of the data set: mnist, cifar10-jpeg")
-    parser.add_argument("--root", required=True, help="the folder that the data's files are in")
+    add_data_arguments(parser, required=True)
     parser.add_argument(
         "--split", choices=("test", "validation"), default="test", help="(default: test)"
     )
@@ -34,13 +34,13 @@ def run(args: Namespace) -> int:
     if args.threads is not None:
         set_threads(args.threads)
     model = open_model(args.what)
-    data = open_data(args.data, args.root)
+    vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
+    data = open_data(data_request(args), model.spec.to_data()["input"], vocabulary=vocabulary)
     if model.labels is not None and model.labels != data.labels:
         raise InvalidValue(
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
         )
-    split = data.test if args.split == "test" else data.validation
-    score = evaluate(model, split.images, split.labels)
+    score = evaluate(model, data.split(args.split))
     name = f"{data.name}/{args.split}"
     if args.json:
         say_json(

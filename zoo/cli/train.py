@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import INTERRUPTED
+from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.errors import InvalidValue
 from zoo.grammar import is_short_form
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
-    from zoo.spec import Spec
+    from zoo.spec import Version
+    from zoo.train.data.dataset import Data
+    from zoo.train.data.request import DataRequest
+    from zoo.train.fitting import Fitted
     from zoo.train.recipe import Recipe
+    from zoo.train.subject import Subject
 
 SUMMARY = "train a variant, or a YAML file with 'spec' and 'recipe'"
 
@@ -29,11 +34,21 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         help="a ref, a YAML file with the blocks 'spec' and 'recipe', or a spec in the short form",
     )
-    parser.add_argument("--data", help="name of the data set: mnist, cifar10-jpeg")
-    parser.add_argument("--root", help="the folder that the data's files are in")
+    add_data_arguments(parser, required=False)
     parser.add_argument("--output", help="folder for the run (default: runs/<name>)")
     parser.add_argument(
         "--start", metavar="FILE", help="begin with the weights of this file, of the same spec"
+    )
+    parser.add_argument(
+        "--finetune",
+        action="store_true",
+        help="begin with pretrained weights: those of the version, or of the backbone with attentions that "
+        "change nothing at first",
+    )
+    parser.add_argument(
+        "--reproduce",
+        action="store_true",
+        help="train with the version's recipe as it is, and compare the figures",
     )
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
@@ -55,54 +70,12 @@ def run(args: Namespace) -> int:
         set_threads(args.threads)
     if args.resume is not None:
         return _resume(args)
-    for name in ("what", "data", "root"):
+    for name in ("what", "data"):
         if getattr(args, name) is None:
             raise InvalidValue(
                 f"zoo train needs {'WHAT' if name == 'what' else f'--{name}'} (or --resume DIR)."
             )
-    spec, recipe = read_what(args.what)
-    output = Path(args.output or Path("runs") / _name_of(args.what))
-    return _train(
-        spec, _override(recipe, args), args.data, args.root, output, resume=False, start=args.start
-    )
-
-
-def _name_of(what: str) -> str:
-    """What the folder of a run is called: the file or variant, or the words of a spec in short form."""
-    if is_short_form(what):
-        return "_".join(re.findall(r"[a-z0-9]+", what.lower()))[:80]
-    return Path(what.partition("@")[0]).stem
-
-
-def read_what(what: str) -> tuple[Spec, Recipe]:
-    """Return the spec and the recipe of a YAML file or a version in a registry, or of a spec in short form.
-
-    Raises:
-        ZooError: There is none of that name, or it does not say what is needed.
-    """
-    from zoo.spec import Spec
-    from zoo.train.recipe import Recipe
-
-    if what.endswith((".yaml", ".yml")):
-        from zoo.registry.reader import read_yaml
-
-        data, _ = read_yaml(Path(what))
-        if (
-            not isinstance(data, dict)
-            or "spec" not in data
-            or not data.keys() <= {"spec", "recipe"}
-        ):
-            raise InvalidValue(f"{what}: expected the blocks 'spec' and 'recipe' and nothing else.")
-        spec = Spec.from_data(data["spec"], where=f"{what}: spec")
-        return spec, Recipe.from_data(data.get("recipe") or {}, where=f"{what}: recipe")
-    if is_short_form(what):
-        from zoo.blocks import read_spec
-
-        return read_spec(what), Recipe()
-    from zoo.api import describe
-
-    version = describe(what)
-    return version.spec, Recipe.from_data(version.recipe, where=f"{version.ref}: recipe")
+    return _begin(args)
 
 
 def set_threads(count: int) -> None:
@@ -118,72 +91,144 @@ def set_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def _override(recipe: Recipe, args: Namespace) -> Recipe:
-    from zoo.train.recipe import Recipe
+def _begin(args: Namespace) -> int:
+    from zoo.train.data import open_data
+    from zoo.train.fitting import complete_spec
+    from zoo.train.recipe import Recipe, recipe_for
+    from zoo.train.subject import asked_input, for_finetuning, read_subject, without_origin
 
-    given = {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
-    return Recipe.from_data({**recipe.to_data(), **given})
+    subject = read_subject(args.what)
+    _check_words(args, subject)
+    spec, given = subject.spec, {**subject.recipe, **_overrides(args)}
+    model, origin = _first_model(args, subject)
+    if args.finetune and model is not None:
+        spec = model.spec.to_data()
+    elif subject.version is not None and not args.reproduce:
+        spec = without_origin(spec)
+    if args.finetune:
+        given = {"backbone_rate": 0.1, "learning_rate": 1e-3, **given}
+        spec = spec if model is not None else for_finetuning(spec)
+    vocabulary = None if model is None or model.vocabulary is None else model.vocabulary.tokens()
+    request = data_request(args)
+    rule = Recipe.from_data(given).vocabulary
+    data = open_data(request, asked_input(spec), vocabulary=vocabulary, rule=rule)
+    if args.finetune and model is not None:
+        model.reset_classifier(len(data.labels), data.labels)
+        spec = model.spec.to_data()
+    complete = complete_spec(spec, data, where=f"{subject.where}: spec")
+    recipe = recipe_for(given, complete.input)
+    if model is None:
+        model = _compose(complete, data, recipe)
+    elif model.spec != complete:
+        raise InvalidValue(
+            f"{args.start} is of another spec than what is trained; begin with a file of the same one."
+        )
+    about = {"what": args.what, "request": request.to_data(), **origin}
+    if vocabulary is not None:
+        about["vocabulary"] = vocabulary
+    output = Path(args.output or Path("runs") / _name_of(args.what))
+    code, fitted = _fit(model.train(), data, recipe, output, about, resume=False)
+    if fitted is not None and args.reproduce and subject.version is not None:
+        _compare(subject.version, fitted, data)
+    return code
 
 
 def _resume(args: Namespace) -> int:
     from zoo.spec import Spec
+    from zoo.train.data import open_data
+    from zoo.train.data.request import DataRequest
     from zoo.train.recipe import Recipe
     from zoo.train.run_folder import RunFolder
 
     output = Path(args.resume)
     run = RunFolder(output).read()
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
-    if args.data not in (None, run["data"]) or _override(recipe, args) != recipe:
+    if Recipe.from_data({**run["recipe"], **_overrides(args)}) != recipe:
         raise InvalidValue(
-            f"{output} was started with other values; resume it as it was, or start another run."
+            f"{output} was started with another recipe; resume it as it was, or start another run."
         )
     if args.what is not None and args.what != run.get("what", args.what):
         raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")
-    return _train(spec, recipe, run["data"], args.root or run["root"], output, resume=True)
+    request = DataRequest(**run["request"])
+    _check_same_data(args, request, output)
+    data = open_data(
+        request,
+        spec.to_data()["input"],
+        vocabulary=run.get("vocabulary"),
+        rule=recipe.vocabulary,
+    )
+    model = _compose(spec, data, recipe)
+    return _fit(model, data, recipe, output, {}, resume=True)[0]
 
 
-def _start_from(path: str, spec: Spec) -> tuple[Model, dict[str, Any]]:
-    """Load the model to begin with, and say what it was."""
-    import hashlib
+def _check_words(args: Namespace, subject: Subject) -> None:
+    """See that the options of one call do not contradict each other."""
+    if args.finetune and args.start is not None:
+        raise InvalidValue("--finetune and --start both say where to begin; give one.")
+    if not args.reproduce:
+        return
+    if subject.version is None or not subject.version.recipe:
+        raise InvalidValue(f"--reproduce needs a version with a recipe; {args.what} is none.")
+    if args.finetune or _overrides(args):
+        raise InvalidValue(
+            f"--reproduce trains by the recipe of {subject.version.ref} as it is; leave the other options out."
+        )
+    before = subject.version.provenance.get("started_from")
+    if before is not None and args.start is None:
+        raise InvalidValue(
+            f"{subject.version.ref} began with the weights of another training; give that file with --start "
+            f"(sha256 {before['sha256'][:12]}...)."
+        )
 
-    from zoo.api import load
+
+def _first_model(args: Namespace, subject: Subject) -> tuple[Model | None, dict[str, Any]]:
+    """The model to begin with, where it has weights already, and what is to be noted of it."""
+    from zoo.api import create
     from zoo.files import read_whole
     from zoo.weights import parse
 
-    content = read_whole(Path(path))
-    model = load(path)
-    if model.spec != spec:
-        raise InvalidValue(
-            f"{path} is of another spec than what is trained; begin with a file of the same one."
-        )
-    recipe = parse(content, path).metadata.get("recipe", {})
-    return model.train(), {"sha256": hashlib.sha256(content).hexdigest(), "recipe": recipe}
+    if args.start is not None:
+        import hashlib
+
+        from zoo.api import load
+
+        content = read_whole(Path(args.start))
+        recipe = parse(content, args.start).metadata.get("recipe", {})
+        origin = {"sha256": hashlib.sha256(content).hexdigest(), "recipe": recipe}
+        return load(args.start), {"started_from": origin}
+    if args.finetune and subject.version is not None:
+        model = create(args.what, pretrained=True)
+        return model, {"started_from": {"ref": str(model.ref)}}
+    return None, {}
 
 
-def _train(
-    spec: Spec,
-    recipe: Recipe,
-    data_name: str,
-    root: str,
-    output: Path,
-    *,
-    resume: bool,
-    start: str | None = None,
-) -> int:
+def _compose(spec: Any, data: Data, recipe: Recipe) -> Model:
+    """Build the model, its weights drawn with the recipe's seed."""
     import torch
 
     from zoo.api import compose
-    from zoo.train.callbacks import best_line, write_line
-    from zoo.train.data import open_data
-    from zoo.train.fitting import Interrupted, fit, spec_for
 
-    data = open_data(data_name, root)
     torch.manual_seed(recipe.seed)
-    about: dict[str, Any] = {"root": str(Path(root).resolve())}
-    if start is None:
-        model = compose(spec_for(spec, data))
-    else:
-        model, about["started_from"] = _start_from(start, spec_for(spec, data))
+    model = compose(spec)
+    if model.vocabulary is not None:
+        model.vocabulary.fill(data.vocabulary)
+    return model
+
+
+def _fit(
+    model: Model,
+    data: Data,
+    recipe: Recipe,
+    output: Path,
+    about: dict[str, Any],
+    *,
+    resume: bool,
+) -> tuple[int, Fitted | None]:
+    from zoo.train.callbacks import best_line, write_line
+    from zoo.train.fitting import Interrupted, fit
+
+    for note in data.notes:
+        write_line(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
     write_line(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
@@ -201,6 +246,46 @@ def _train(
         )
     except Interrupted as error:
         write_line(str(error))
-        return INTERRUPTED
+        return INTERRUPTED, None
     write_line(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
-    return 0
+    return 0, fitted
+
+
+def _compare(version: Version, fitted: Fitted, data: Data) -> None:
+    """Say how the figures of a repeated training compare with the published ones."""
+    from zoo.api import load
+    from zoo.cli.terminal import figure, say
+    from zoo.train.evaluation import evaluate
+
+    model = load(fitted.path)
+    for split in ("validation", "test"):
+        name = f"{data.name}/{split}/top1"
+        published = version.metrics.get(name)
+        if published is None:
+            continue
+        accuracy = evaluate(model, data.split(split)).accuracy
+        points = 100 * (accuracy - published["mean"])
+        say(f"{name}  {accuracy:.2%}, published {figure(name, published)}: {points:+.2f} points")
+
+
+def _name_of(what: str) -> str:
+    """What the folder of a run is called: the file or variant, or the words of a spec in short form."""
+    if is_short_form(what):
+        return "_".join(re.findall(r"[a-z0-9]+", what.lower()))[:80]
+    return Path(what.partition("@")[0]).stem
+
+
+def _overrides(args: Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
+
+
+def _check_same_data(args: Namespace, request: DataRequest, output: Path) -> None:
+    if args.data is None:
+        return
+    asked, there = data_request(args).to_data(), request.to_data()
+    if args.root is None:
+        asked["root"] = there["root"]
+    if asked != there:
+        raise InvalidValue(
+            f"{output} was started with other data; resume it as it was, or start another run."
+        )

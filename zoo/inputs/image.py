@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -49,11 +50,26 @@ class ImageTransform:
         Raises:
             InvalidValue: It is no image, or cannot be read.
         """
-        image = _eight_bits(_open(sample)).convert(_MODES[self.spec.channels])
+        pixels = self._pixels(_open(sample)).astype(np.float32) / 255.0
+        return (torch.from_numpy(pixels).permute(2, 0, 1).contiguous() - self.mean) / self.std
+
+    def decode(self, content: bytes, source: str) -> np.ndarray:
+        """Return an image file as it is before scaling and normalisation: uint8 (H, W, channels).
+
+        Args:
+            content: The bytes of the file.
+            source: Where they came from, for messages.
+
+        Raises:
+            InvalidValue: They are no image, or cannot be read.
+        """
+        return self._pixels(_read(io.BytesIO(content), source))
+
+    def _pixels(self, image: Image.Image) -> np.ndarray:
+        image = _eight_bits(image).convert(_MODES[self.spec.channels])
         if self.spec.size is not None:
             image = self._fit(image, *self.spec.size)
-        pixels = np.asarray(image, dtype=np.float32).reshape(image.height, image.width, -1) / 255.0
-        return (torch.from_numpy(pixels).permute(2, 0, 1).contiguous() - self.mean) / self.std
+        return np.asarray(image).reshape(image.height, image.width, -1)
 
     def _fit(self, image: Image.Image, height: int, width: int) -> Image.Image:
         from PIL import Image
@@ -74,7 +90,7 @@ def _open(sample: Any) -> Image.Image:
     if isinstance(sample, Image.Image):
         return sample
     if isinstance(sample, str | os.PathLike):
-        return _read(os.fspath(sample))
+        return _read(os.fspath(sample), os.fspath(sample))
     try:
         array = np.asarray(sample)
     except ValueError:  # lists of unequal length
@@ -91,14 +107,14 @@ def _open(sample: Any) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
-def _read(path: str) -> Image.Image:
-    """Read an image file and turn it upright, as its camera noted."""
+def _read(file: str | io.BytesIO, path: str) -> Image.Image:
+    """Read an image file, called `path` in messages, and turn it upright, as its camera noted."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     Image.init()
     formats = [name for name in Image.OPEN if name != "EPS"]  # a program, run by Ghostscript
     try:
-        with Image.open(path, formats=formats) as image, warnings.catch_warnings():
+        with Image.open(file, formats=formats) as image, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
-from zoo.errors import ZooError
+from zoo.train.task import NotFinite
 
 
 class KeepBest(Callback):
@@ -23,6 +23,7 @@ class KeepBest(Callback):
 
     Args:
         save: Called with the figures of the epoch when its model is the best so far.
+        record: Called with the figures of all epochs after every epoch.
         report: Called with one line for people after every epoch.
 
     Attributes:
@@ -31,9 +32,12 @@ class KeepBest(Callback):
     """
 
     def __init__(
-        self, save: Callable[[dict[str, float]], None], report: Callable[[str], None]
+        self,
+        save: Callable[[dict[str, float]], None],
+        record: Callable[[list[dict[str, float]]], None],
+        report: Callable[[str], None],
     ) -> None:
-        self.save, self.report = save, report
+        self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
         self._started = 0.0
@@ -50,19 +54,27 @@ class KeepBest(Callback):
         """Start the epoch's clock."""
         self._started = time.monotonic()
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Take down the epoch's figures; validation has run by now."""
+        trained = pl_module.train_figures()
+        pl_module.log_dict(trained)  # for the loggers
         figures = {
-            name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
+            "epoch": trainer.current_epoch + 1,
+            **trained,
+            **{
+                name: float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("validation/")
+            },
+            "learning_rate": max(group["lr"] for group in trainer.optimizers[0].param_groups),
+            "seconds": round(time.monotonic() - self._started, 2),
         }
-        figures["epoch"] = trainer.current_epoch + 1
-        figures["seconds"] = round(time.monotonic() - self._started, 2)
         if not math.isfinite(figures["train/loss"]):
-            raise ZooError(
-                f"The loss became {figures['train/loss']} in epoch {figures['epoch']}; training stops, and the best"
-                " model so far is kept. Try a lower learning rate, or precision '32'."
+            raise NotFinite(
+                f"The loss became {figures['train/loss']} in epoch {figures['epoch']:.0f}."
             )
         self.history.append(figures)
+        self.record(self.history)
         if not self.best or _goodness(figures) > _goodness(self.best):
             self.best = figures
             self.save(figures)
@@ -77,7 +89,7 @@ class KeepBest(Callback):
 
 
 class Progress(TQDMProgressBar):
-    """A bar for each epoch: time left, samples a second, loss and accuracy of the batch at hand."""
+    """A bar for each epoch: time left, samples a second, loss and accuracy so far."""
 
     def __init__(self, batch_size: int) -> None:
         super().__init__(refresh_rate=1)
@@ -108,10 +120,11 @@ class Progress(TQDMProgressBar):
         return tqdm(disable=True)
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
-        """What stands behind the bar: figures, without the logger's version number."""
-        items = super().get_metrics(*args)
-        items.pop("v_num", None)
-        return items
+        """What stands behind the bar: loss and accuracy of the epoch so far."""
+        _, task = args
+        return {
+            name.partition("/")[2]: f"{value:.3f}" for name, value in task.train_figures().items()
+        }
 
 
 def write_line(text: str) -> None:

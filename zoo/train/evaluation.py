@@ -1,15 +1,19 @@
-"""How good a model is on labelled images."""
+"""How good a model is on labelled samples."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo.errors import InvalidValue
-from zoo.train.normalization import Normalization
+from zoo.train.batches import all_batches
+from zoo.train.data.splits import Split
+from zoo.train.normalization import make_normalization
+
+if TYPE_CHECKING:
+    from zoo import Model
 
 
 class Score(NamedTuple):
@@ -26,41 +30,37 @@ class Score(NamedTuple):
     samples: int
 
 
-def evaluate(model: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> Score:
-    """Measure a model on labelled images, as they are stored.
+def evaluate(model: Model, split: Split, *, batch_size: int = 500) -> Score:
+    """Measure a model on labelled samples, as they are stored.
 
     Args:
         model: A model of ours; its spec says how images are normalised. Its mode and device stay.
-        images: uint8 (N, C, H, W).
-        labels: int64 (N,), numbers of classes.
-        batch_size: Images a step, at least 1.
+        split: The samples.
+        batch_size: Samples a step, at least 1.
 
     Raises:
-        InvalidValue: Images, labels and model do not fit each other.
+        InvalidValue: Samples and model do not fit each other.
     """
-    spec: Any = model.spec
-    if not len(images) or len(images) != len(labels) or batch_size < 1:
+    if not len(split) or batch_size < 1:
+        raise InvalidValue(f"Got {len(split)} samples, batches of {batch_size}.")
+    if int(split.labels.max()) >= model.num_classes:
         raise InvalidValue(
-            f"Got {len(images)} images, {len(labels)} labels, batches of {batch_size}."
+            f"A label is {int(split.labels.max())}; the model has {model.num_classes} classes."
         )
-    if int(labels.max()) >= spec.output.width:
-        raise InvalidValue(
-            f"A label is {int(labels.max())}; the model has {spec.output.width} classes."
-        )
-    normalize = Normalization(spec.input)
+    normalize = make_normalization(model.spec.input)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     right, loss = 0, 0.0
     try:
         with torch.inference_mode():
-            for part, classes in zip(
-                torch.split(images, batch_size), torch.split(labels, batch_size), strict=True
-            ):
-                scores = model(normalize(part.to(device))).float()
-                classes = classes.to(device)  # noqa: PLW2901 - the same labels, where the scores are
-                right += int((scores.argmax(1) == classes).sum())
-                loss += float(functional.cross_entropy(scores, classes, reduction="sum"))
+            for numbers in all_batches(split, batch_size):
+                x, labels, mask = split[numbers]
+                x, labels = normalize(x.to(device)), labels.to(device)
+                scores = (model(x) if mask is None else model(x, mask.to(device))).float()
+                right += int((scores.argmax(1) == labels).sum())
+                loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
     finally:
-        model.train(was_training)
-    return Score(right / len(images), loss / len(images), len(images))
+        for module in training:
+            module.training = True
+    return Score(right / len(split), loss / len(split), len(split))

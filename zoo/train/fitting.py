@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from zoo.errors import InvalidValue, ZooError
-from zoo.spec import Spec
+from zoo.spec import ImageInput, Spec
 from zoo.train import require_lightning
-from zoo.train.data.images import ImageData, ImageSplit
+from zoo.train.batches import EpochBatches, all_batches
+from zoo.train.data.dataset import Data
+from zoo.train.data.splits import Batch, ImageSplit, Split
 from zoo.train.normalization import Normalization
 from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
+from zoo.weights import without_pretrained
 
 if TYPE_CHECKING:
     from zoo import Model
@@ -46,7 +51,7 @@ class Interrupted(ZooError):
 
 def fit(
     model: Model,
-    data: ImageData,
+    data: Data,
     recipe: Recipe,
     output: Path,
     *,
@@ -73,58 +78,74 @@ def fit(
         MissingExtra: Lightning is not installed.
     """
     require_lightning()
+    from zoo.train.averaging import MovingAverage
     from zoo.train.callbacks import KeepBest, Progress
     from zoo.train.task import Task
 
-    _check(model, data)
+    check_fit(model, data, recipe)
     folder = RunFolder(output)
-    asked = {"spec": model.spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
-    folder.prepare({**(run or {}), **asked}, resume=resume)
+    spec = without_pretrained(model.spec)  # resumed from a checkpoint, which has all weights
+    asked = {"spec": spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
+    folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
+    task = Task(model, recipe)
+    average = None if recipe.average is None else MovingAverage(model, recipe.average)
+
+    def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
+        with nullcontext() if average is None else average.in_place():
+            folder.save_model(model, which, data.name, recipe, figures)
 
     def keep(figures: dict[str, float]) -> None:
-        folder.save_model(model, "best", data.name, recipe, figures)
+        save("best", figures)
 
-    keeper = KeepBest(keep, report or (lambda _: None))
-    shown = [Progress(recipe.batch_size)] if progress else []
+    keeper = KeepBest(keep, folder.write_history, report or (lambda _: None))
+    others: list[Any] = [Progress(recipe.batch_size)] if progress else []
+    if average is not None:
+        others.append(average)
     with quiet_lightning():
         _run(
-            _trainer(recipe, folder, [keeper, *shown]),
-            Task(model, recipe),
-            _batches(data.train, recipe, shuffle=True),
-            _batches(data.validation, recipe, shuffle=False),
+            _trainer(recipe, folder, [keeper, *others]),
+            task,
+            _loader(data.train, EpochBatches(data.train, recipe.batch_size, seed=recipe.seed)),
+            _loader(data.validation, all_batches(data.validation, recipe.batch_size)),
             folder,
         )
-    folder.save_model(model, "last", data.name, recipe, keeper.history[-1])
+    save("last", keeper.history[-1])
     seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
     folder.write_result(asked, keeper.best, keeper.history, seconds)
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds)
 
 
-def spec_for(spec: Spec, data: ImageData) -> Spec:
-    """Fill what a spec leaves to the data: mean and std of its input, classes and their labels.
+def complete_spec(spec: Mapping[str, Any], data: Data, *, where: str = "spec") -> Spec:
+    """Fill what a spec leaves to the data: its input, and its classes with their labels.
+
+    Args:
+        spec: Plain data of a spec; the input block may be missing.
+        data: Was opened with what the spec says of the input.
+        where: Where the spec came from, for messages.
 
     Raises:
-        InvalidValue: The spec has other classes, or does not take images.
+        InvalidValue: The spec has other classes.
     """
+    from msgspec import to_builtins
     from msgspec.structs import replace
 
-    if spec.input.kind != "image":
-        raise InvalidValue(
-            f"The model takes inputs of kind {spec.input.kind!r}; {data.name} has images."
-        )
-    source, output = spec.input, spec.output
-    if source.mean is None and source.std is None:
-        source = replace(source, mean=data.mean, std=data.std)
+    filled = Spec.from_data({**spec, "input": to_builtins(data.source)}, where=where)
+    output = filled.output
     if output.width and (
         output.width != len(data.labels) or (output.labels or data.labels) != data.labels
     ):
         raise InvalidValue(
             f"The model's classes do not fit {data.name}: {output.labels or output.width} against {data.labels}."
         )
-    return replace(spec, input=source, output=replace(output, num_classes=None, labels=data.labels))
+    return replace(filled, output=replace(output, num_classes=None, labels=data.labels))
 
 
-def _check(model: Model, data: ImageData) -> None:
+def check_fit(model: Model, data: Data, recipe: Recipe) -> None:
+    """See that model, data and recipe fit each other.
+
+    Raises:
+        InvalidValue: They do not; the message says why.
+    """
     if model.num_classes != len(data.labels):
         raise InvalidValue(
             f"The model has {model.num_classes} classes, {data.name} has {len(data.labels)}."
@@ -133,7 +154,39 @@ def _check(model: Model, data: ImageData) -> None:
         raise InvalidValue(
             f"The model's classes are {', '.join(model.labels)}; those of {data.name} are {', '.join(data.labels)}."
         )
-    Normalization(model.spec.input).check(data.train.images)
+    if isinstance(model.spec.input, ImageInput) and isinstance(data.train, ImageSplit):
+        Normalization(model.spec.input).check(data.train.images)
+    elif model.spec.input.kind != data.source.kind:
+        raise InvalidValue(
+            f"The model takes inputs of kind {model.spec.input.kind!r}; {data.name} is of kind {data.source.kind!r}."
+        )
+    lengths = data.train.lengths
+    if model.mask_refusals and lengths is not None and lengths.min() != lengths.max():
+        raise InvalidValue(
+            f"{data.name} has samples of several lengths, which need a mask in a batch, and this model takes none: "
+            f"{', '.join(model.mask_refusals)} cannot honour one."
+        )
+    _check_recipe(model, data, recipe)
+
+
+def _check_recipe(model: Model, data: Data, recipe: Recipe) -> None:
+    from zoo.train.augmentation import changes
+    from zoo.train.task import find_spectrogram
+
+    kind = data.source.kind
+    for step in recipe.augment:
+        place = changes(step)
+        if place == "spectrogram":
+            find_spectrogram(model)
+        elif place != kind:
+            raise InvalidValue(
+                f"The recipe's {step['name']} changes inputs of kind {place!r}; {data.name} is of kind {kind!r}."
+            )
+    for option in ("mixup", "channels_last"):
+        if getattr(recipe, option) and kind != "image":
+            raise InvalidValue(
+                f"The recipe's {option} is for images; {data.name} is of kind {kind!r}."
+            )
 
 
 def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
@@ -154,6 +207,7 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
         accelerator="auto",
         devices=1,
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+        gradient_clip_val=recipe.gradient_clip,
         logger=CSVLogger(folder.logs, name="", version=f"sitting_{folder.sittings + 1}"),
         callbacks=[*callbacks, latest],
         enable_progress_bar=any(hasattr(callback, "init_train_tqdm") for callback in callbacks),
@@ -162,21 +216,25 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
     )
 
 
-def _batches(split: ImageSplit, recipe: Recipe, *, shuffle: bool) -> DataLoader[Any]:
-    from zoo.train.task import EpochSampler
-
+def _loader(split: Split, batches: EpochBatches | list[Tensor]) -> DataLoader[Any]:
+    """Whole batches, straight from memory."""
     return DataLoader(
         split,
-        batch_size=min(recipe.batch_size, len(split)),
-        sampler=EpochSampler(len(split), recipe.seed) if shuffle else None,
-        drop_last=shuffle,
+        batch_size=None,  # what the sampler gives is a batch
+        sampler=batches,
         generator=torch.Generator(),  # else it draws from the one that dropout draws from
-        collate_fn=lambda batch: batch,  # the split gives whole batches
+        collate_fn=_as_it_is,  # type: ignore[arg-type]  # for whole batches it gets one, no list
     )
 
 
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
 def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder) -> None:
-    """Let Lightning run the loop, and bring Ctrl-C out as an error of ours."""
+    """Let Lightning run the loop, and say what is kept where it does not come to its end."""
+    from zoo.train.task import NotFinite
+
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if in_main else None
     checkpoint = str(folder.checkpoint) if folder.checkpoint.exists() else None
@@ -187,6 +245,13 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
         if folder.checkpoint.exists():
             kept = f"{trainer.current_epoch} complete epochs are kept. Go on"
         raise Interrupted(f"Stopped. {kept} with: zoo train --resume {folder.path}") from None
+    except NotFinite as error:
+        kept = "No epoch was complete, so that no weights are kept."
+        if folder.checkpoint.exists():
+            kept = f"The {trainer.current_epoch} epochs before are kept in {folder.path}."
+        raise NotFinite(
+            f"{error} Training stops. {kept} Try a lower learning rate, gradient_clip, or precision '32'."
+        ) from None
     finally:
         if in_main:  # Lightning leaves Ctrl-C switched off
             signal.signal(signal.SIGINT, handler)

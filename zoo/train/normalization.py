@@ -1,12 +1,23 @@
-"""From pixels as they are stored to what a model's input block asks for, whole batches at once."""
+"""From samples as they are stored to what a model's input block asks for, whole batches at once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from zoo.errors import InvalidValue
 from zoo.spec import ImageInput, Input
+
+
+def make_normalization(source: Input) -> Callable[[Tensor], Tensor]:
+    """What a batch goes through right before the model: images are normalised, all else stays."""
+    return Normalization(source) if isinstance(source, ImageInput) else _as_it_is
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 class Normalization:
@@ -16,14 +27,10 @@ class Normalization:
         source: The input block of a model's spec.
 
     Raises:
-        InvalidValue: The input is no image. When called: the images do not fit it.
+        InvalidValue: When called: the images do not fit it.
     """
 
-    def __init__(self, source: Input) -> None:
-        if not isinstance(source, ImageInput):
-            raise InvalidValue(
-                f"The model takes inputs of kind {source.kind!r}; the data are images."
-            )
+    def __init__(self, source: ImageInput) -> None:
         mean, std = source.mean or (0.0,) * source.channels, source.std or (1.0,) * source.channels
         self.source = source
         self._factor = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
 from zoo.errors import InvalidValue, near_misses
+from zoo.spec import ImageInput, Input
+
+Optimizer = Literal["adadelta", "adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "onecycle"]
+_WORDS = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
+
+
+class VocabularyRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tokens of train a vocabulary keeps.
+
+    Args:
+        minimum_count: Rarer tokens are left out.
+        most: At most so many, the most frequent ones; None keeps all.
+    """
+
+    minimum_count: int = 1
+    most: int | None = None
 
 
 class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,13 +35,18 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Args:
         epochs: Passes over the training split, at least 1.
         batch_size: Samples a step, at least 1.
-        optimizer: `adam`, `adamw` (decoupled weight decay) or `sgd` (with Nesterov momentum).
+        optimizer: `adadelta`, `adam`, `adamw` (decoupled weight decay) or `sgd` (with Nesterov momentum).
         learning_rate: The highest one that the schedule reaches.
+        backbone_rate: Learning rate of the backbone as a share of it; 0 keeps the backbone as it is.
         weight_decay: Of weight matrices and kernels; norms and biases have none.
         momentum: For `sgd`, in [0, 1).
         schedule: `constant`; `cosine` falls to 0; `onecycle` rises for 30 % of the steps, then falls.
+        gradient_clip: Greatest norm of all gradients together; None lets them be.
         label_smoothing: In [0, 1).
+        mixup: For images, each is blended with another; the share is drawn from Beta(mixup, mixup). 0: none.
+        average: Decay of a moving average of the weights, which is what is validated and saved; None: none.
         augment: Augmentations in order, each `{"name": ..., <its options>}`.
+        vocabulary: For texts, which tokens of train are known.
         precision: `32`, or `bf16`: float32 weights, bfloat16 autocast.
         channels_last: Whether images lie in memory channel by channel for each pixel.
         seed: Of the weights, the order of the samples, the augmentation and dropout.
@@ -35,13 +57,18 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     epochs: int = 20
     batch_size: int = 128
-    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3
+    backbone_rate: float = 1.0
     weight_decay: float = 0.0
     momentum: float = 0.9
-    schedule: Literal["constant", "cosine", "onecycle"] = "onecycle"
+    schedule: Schedule = "onecycle"
+    gradient_clip: float | None = None
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    average: float | None = None
     augment: tuple[dict[str, Any], ...] = ()
+    vocabulary: VocabularyRule = VocabularyRule()
     precision: Literal["32", "bf16"] = "32"
     channels_last: bool = False
     seed: int = 0
@@ -57,14 +84,15 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             InvalidValue: A field is unknown, or of the wrong type or range.
         """
-        if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
-            raise InvalidValue(f"{where}: expected fields with names, got {data!r:.80}.")
-        fields = dict(data)
-        for name in fields:
-            if name not in cls.__struct_fields__:
-                raise InvalidValue(
-                    f"{where}: unknown field {name!r}. {near_misses(name, cls.__struct_fields__)}"
-                )
+        fields = _fields(data, cls, where)
+        if "vocabulary" in fields:
+            fields["vocabulary"] = _fields(
+                fields["vocabulary"], VocabularyRule, f"{where}.vocabulary"
+            )
+        for name, words in _WORDS.items():
+            word = fields.get(name)
+            if isinstance(word, str) and word not in words:
+                raise InvalidValue(f"{where}.{name}: {word!r} is none. {near_misses(word, words)}")
         if isinstance(fields.get("augment"), list | tuple):
             fields["augment"] = [
                 {"name": step} if isinstance(step, str) else step for step in fields["augment"]
@@ -92,13 +120,24 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         from zoo.train.augmentation import make_augmentation
 
+        clip, average, vocabulary = self.gradient_clip, self.average, self.vocabulary
+        most = vocabulary.most is None or vocabulary.most >= 1
         rules = [
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", 0.0 < self.learning_rate < math.inf, "a finite number above 0"),
+            (
+                "backbone_rate",
+                0.0 <= self.backbone_rate < math.inf,
+                "a finite number of at least 0",
+            ),
             ("weight_decay", 0.0 <= self.weight_decay < math.inf, "a finite number of at least 0"),
             ("momentum", 0.0 <= self.momentum < 1.0, "in [0, 1)"),
+            ("gradient_clip", clip is None or 0.0 < clip < math.inf, "a finite number above 0"),
             ("label_smoothing", 0.0 <= self.label_smoothing < 1.0, "in [0, 1)"),
+            ("mixup", 0.0 <= self.mixup < math.inf, "a finite number of at least 0"),
+            ("average", average is None or 0.0 < average < 1.0, "in (0, 1)"),
+            ("vocabulary", vocabulary.minimum_count >= 1 and most, "of counts of at least 1"),
             ("seed", 0 <= self.seed < 2**31, "in [0, 2^31)"),
         ]
         for name, holds, rule in rules:
@@ -106,3 +145,38 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise InvalidValue(f"{where}.{name}: {getattr(self, name)!r} is not {rule}.")
         for number, step in enumerate(self.augment):
             make_augmentation(step, where=f"{where}.augment[{number}]")
+
+
+def recipe_for(data: Mapping[str, Any], source: Input) -> Recipe:
+    """The recipe of plain data; what it leaves out is what suits the kind of input.
+
+    Args:
+        data: Fields of a recipe.
+        source: The input block of the model.
+    """
+    return Recipe.from_data({**_defaults(source), **data})
+
+
+def _defaults(source: Input) -> dict[str, Any]:
+    if isinstance(source, ImageInput):
+        side = min(source.size or (32, 32))
+        augment: list[dict[str, Any]] = [{"name": "crop", "padding": max(1, side // 8)}]
+        if source.channels > 1:  # grey images are often characters, which have no mirror image
+            augment.append({"name": "flip"})
+        return {"learning_rate": 2e-3, "weight_decay": 0.05, "augment": augment}
+    if source.kind == "audio":
+        steps = [{"name": "shift"}, {"name": "noise"}]
+        return {"batch_size": 64, "learning_rate": 2e-3, "weight_decay": 0.05, "augment": steps}
+    if source.kind == "text":
+        return {"batch_size": 50, "weight_decay": 0.01, "augment": [{"name": "word_dropout"}]}
+    return {}
+
+
+def _fields(data: object, struct: type[Struct], where: str) -> dict[str, Any]:
+    if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
+        raise InvalidValue(f"{where}: expected fields with names, got {data!r:.80}.")
+    known = struct.__struct_fields__
+    for name in data:
+        if name not in known:
+            raise InvalidValue(f"{where}: unknown field {name!r}. {near_misses(name, known)}")
+    return dict(data)

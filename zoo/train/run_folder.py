@@ -1,20 +1,22 @@
 """The folder of a run.
 
 It holds `run.json` (what was asked), `best.safetensors` and `last.safetensors` (models), `result.json`
-(figures), `logs/` (CSV) and `last.ckpt`. The last is Lightning's own checkpoint, a torch file with
+(figures), `evaluations.json` (figures measured afterwards), `logs/` (CSV) and `last.ckpt`. The last is Lightning's own checkpoint, a torch file with
 optimizer and schedule. It is there to resume this run and is read by Lightning alone, with
 `weights_only`, so that nothing in it is executed; models are shared as safetensors files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValue
-from zoo.files import write_atomically
+from zoo.files import read_whole, write_atomically
 from zoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ class RunFolder:
         self.path = path
         self.checkpoint = path / "last.ckpt"
         self.logs = path / "logs"
+        self.metrics = path / "metrics.csv"
         self._run = path / "run.json"
+        self._splits = path / "splits.json"
+        self._evaluations = path / "evaluations.json"
 
     @property
     def sittings(self) -> int:
@@ -50,7 +55,7 @@ class RunFolder:
             InvalidValue: There is no run in the folder.
         """
         try:
-            run = json.loads(self._run.read_text(encoding="utf-8"))
+            run = _read_json(self._run)
         except (OSError, ValueError) as error:
             raise InvalidValue(
                 f"{self.path} holds no run to resume: {self._run.name} cannot be read ({error})."
@@ -61,12 +66,24 @@ class RunFolder:
             )
         return run
 
-    def prepare(self, run: dict[str, Any], *, resume: bool) -> None:
+    def prepare(
+        self,
+        run: dict[str, Any],
+        members: Mapping[str, Sequence[str]] | None = None,
+        *,
+        resume: bool,
+    ) -> None:
         """Make the folder, or see that it holds the run to resume.
 
+        Args:
+            run: What was asked.
+            members: The names of the samples in each split, where the splits were made.
+            resume: Whether the run is there already.
+
         Raises:
-            InvalidValue: It holds another run, or cannot be made.
+            InvalidValue: It holds another run, the data have changed, or it cannot be made.
         """
+        splits = {name: list(names) for name, names in (members or {}).items()}
         if resume:
             there = self.read()
             for what in ("spec", "recipe", "data"):
@@ -75,6 +92,10 @@ class RunFolder:
                         f"{self.path} holds a run with another {what}; "
                         "resume it as it was started, or choose another folder."
                     )
+            if splits != (_read_json(self._splits) if self._splits.exists() else {}):
+                raise InvalidValue(
+                    f"The data are not those that {self.path} was started with: {self._splits.name} has other samples."
+                )
             return
         if self._run.exists():
             raise InvalidValue(
@@ -84,6 +105,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
+        if splits:
+            _write_json(self._splits, splits)
         _write_json(self._run, run)
 
     def save_model(
@@ -107,8 +130,11 @@ class RunFolder:
             "torch": torch.__version__.partition("+")[0],
             "lightning": lightning.__version__,
         }
-        if (before := self.read().get("started_from")) is not None:
+        run = self.read()
+        if (before := run.get("started_from")) is not None:
             provenance["started_from"] = before
+        changed = {name: run.get("request", {}).get(name) for name in _OF_DATA}
+        provenance.update({name: value for name, value in changed.items() if value is not None})
         metrics = _metrics(figures, data)
         save(
             model,
@@ -117,6 +143,42 @@ class RunFolder:
             recipe=recipe.to_data(),
             provenance=provenance,
         )
+
+    def evaluations(self, which: Literal["best", "last"]) -> dict[str, float]:
+        """Figures of a model that were measured after the training, e.g. `test/top1`."""
+        content = self._all_evaluations().get(self._digest(which), {})
+        return {name: float(value) for name, value in content.items()}
+
+    def keep_evaluation(self, which: Literal["best", "last"], figures: dict[str, float]) -> None:
+        """Write down figures of a model; they hold for the file as it is now, and for no other."""
+        content = self._all_evaluations()
+        content.setdefault(self._digest(which), {}).update(figures)
+        _write_json(self._evaluations, content)
+
+    def _all_evaluations(self) -> dict[str, dict[str, float]]:
+        if not self._evaluations.exists():
+            return {}
+        try:
+            content = json.loads(self._evaluations.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidValue(
+                f"{self._evaluations} cannot be read ({error}); delete it."
+            ) from None
+        if not isinstance(content, dict) or not all(
+            isinstance(one, dict) for one in content.values()
+        ):
+            raise InvalidValue(f"{self._evaluations} holds no evaluations; delete it.")
+        return content
+
+    def _digest(self, which: Literal["best", "last"]) -> str:
+        return hashlib.sha256(read_whole(self.model_path(which))).hexdigest()
+
+    def write_history(self, history: list[dict[str, float]]) -> None:
+        """Write the figures of all epochs so far, a line each."""
+        names = list(history[0])
+        rows = [names, *([f"{figures[name]:.6g}" for name in names] for figures in history)]
+        text = "".join(f"{','.join(row)}\n" for row in rows)
+        write_atomically(self.metrics, text.encode())
 
     def write_result(
         self,
@@ -130,9 +192,17 @@ class RunFolder:
         _write_json(self.path / "result.json", {**result, "best": best, "history": history})
 
 
+# What of a request for data a figure depends on, beside the data themselves.
+_OF_DATA = ("hold_out", "unreadable", "leaks", "split_seed")
+
+
 def _metrics(figures: dict[str, float], data: str) -> dict[str, dict[str, float]]:
     """An epoch's validation figures, as they stand in a registry."""
     return {f"{data}/validation/top1": {"mean": round(figures["validation/top1"], 6), "seeds": 1}}
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The task that Lightning runs: one model, one recipe, cross entropy on labelled images.
+"""The task that Lightning runs: one model, one recipe, cross entropy on labelled samples.
 
 Everything random in an epoch follows from the recipe's seed and the epoch's number, so that a training
 that was interrupted and resumed ends at the same weights as one that was not.
@@ -6,67 +6,100 @@ that was interrupted and resumed ends at the same weights as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adadelta, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
-from torch.utils.data import Sampler
 
-from zoo.train.augmentation import make_augmentation
-from zoo.train.normalization import Normalization
+from zoo.composition.finetuning import freeze, parameter_groups
+from zoo.composition.model import Model
+from zoo.errors import InvalidValue, ZooError
+from zoo.train.augmentation import changes, make_augmentation
+from zoo.train.batches import epoch_seed
+from zoo.train.data.splits import Batch
+from zoo.train.normalization import make_normalization
 from zoo.train.recipe import Recipe
+
+_LOOKS = 20  # batches from one look at the loss to the next, where a look makes the device wait
+
+
+class NotFinite(ZooError):
+    """The loss is no number any more."""
 
 
 class Task(LightningModule):
-    """Train a model on batches of (uint8 images, labels).
+    """Train a model on batches.
 
     Args:
         model: A model of ours.
         recipe: How.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, model: Model, recipe: Recipe) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last) if recipe.channels_last else model
         self.recipe = recipe
-        self.augmentations = [make_augmentation(step) for step in recipe.augment]
-        spec: Any = model.spec
-        self.normalize = Normalization(spec.input)
-        self.generator = torch.Generator()
+        if recipe.backbone_rate == 0:
+            freeze(model, except_=("attention", "head"))
+        own = [(changes(step), make_augmentation(step)) for step in recipe.augment]
+        self.augmentations = [augment for place, augment in own if place != "spectrogram"]
+        self.spectral = [augment for place, augment in own if place == "spectrogram"]
+        self.normalize = make_normalization(model.spec.input)
+        self.generator, self.random = torch.Generator(), random.Random()  # noqa: S311 - no secrets
+        self.sums = torch.zeros(3)  # loss, right answers, samples of this epoch
 
     def on_train_epoch_start(self) -> None:
         """Seed what is drawn in this epoch: augmentation and dropout."""
         seed = epoch_seed(self.recipe.seed, self.current_epoch)
         self.generator.manual_seed(seed)
+        self.random.seed(seed)
         torch.manual_seed(seed)
+        self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:  # noqa: ARG002 - Lightning's
-        """Return the loss of a batch."""
-        images, labels = batch
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss of a batch.
+
+        Raises:
+            NotFinite: It is NaN or infinite.
+        """
+        x, labels, mask = batch
         for augment in self.augmentations:
-            images = augment(images, self.generator)
-        scores = self.model(self._prepare(images))
-        loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-        accuracy = (scores.detach().argmax(1) == labels).float().mean()
-        self.log_dict({"loss": loss.detach(), "accuracy": accuracy}, prog_bar=True, logger=False)
-        figures = {"train/loss": loss.detach(), "train/top1": accuracy}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(labels))
+            x = augment(x, self.generator)
+        x = self._prepare(x)
+        if self.recipe.mixup:
+            scores, loss = self._blended(x, labels)
+        else:
+            scores = self._scores(x, mask)
+            loss = self._loss(scores, labels)
+        looks = 1 if loss.device.type == "cpu" else _LOOKS
+        if index % looks == 0 and not torch.isfinite(loss):
+            raise NotFinite(
+                f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}."
+            )
+        right = (scores.detach().argmax(1) == labels).sum()
+        count = len(labels)
+        self.sums += torch.stack([loss.detach().double() * count, right, right.new_tensor(count)])
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:  # noqa: ARG002 - Lightning's
+    def train_figures(self) -> dict[str, float]:
+        """Mean loss and accuracy of the batches of this epoch so far."""
+        loss, right, count = self.sums.tolist()
+        return {"train/loss": loss / max(count, 1), "train/top1": right / max(count, 1)}
+
+    def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002 - Lightning's
         """Log loss and accuracy of a batch."""
-        images, labels = batch
-        scores = self.model(self._prepare(images)).float()
+        scores = self._scores(self._prepare(batch.x), batch.mask).float()
         figures = {
-            "validation/loss": functional.cross_entropy(scores, labels),
-            "validation/top1": (scores.argmax(1) == labels).float().mean(),
+            "validation/loss": functional.cross_entropy(scores, batch.labels),
+            "validation/top1": (scores.argmax(1) == batch.labels).float().mean(),
         }
-        self.log_dict(figures, batch_size=len(labels))
+        self.log_dict(figures, batch_size=len(batch.labels))
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule, stepped after every batch."""
@@ -78,48 +111,67 @@ class Task(LightningModule):
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def _prepare(self, images: Tensor) -> Tensor:
+    def _prepare(self, x: Tensor) -> Tensor:
         if self.recipe.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.normalize(images)
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.normalize(x)
+
+    def _scores(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        scores: Tensor
+        if not (self.spectral and self.training):
+            scores = self.model(x) if mask is None else self.model(x, mask)
+            return scores
+        # Only for the time of this call, so that nothing of it stays with the model.
+        hook = find_spectrogram(self.model).register_forward_hook(self._augment_spectrogram)
+        try:
+            scores = self.model(x) if mask is None else self.model(x, mask)
+        finally:
+            hook.remove()
+        return scores
+
+    def _augment_spectrogram(self, _module: nn.Module, _inputs: Any, x: Tensor) -> Tensor:
+        for augment in self.spectral:
+            x = augment(x, self.generator)
+        return x
+
+    def _blended(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixup (Zhang et al. 2018, arXiv 1710.09412): scores and loss of images, each blended with another."""
+        share = self.random.betavariate(self.recipe.mixup, self.recipe.mixup)
+        other = torch.randperm(len(x), generator=self.generator).to(x.device)
+        scores = self._scores(torch.lerp(x[other], x, share), None)
+        own, others = self._loss(scores, labels), self._loss(scores, labels[other])
+        return scores, share * own + (1 - share) * others
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
 
 
-class EpochSampler(Sampler[int]):
-    """A new order of the samples in every epoch, which follows from the seed and the epoch's number."""
+def find_spectrogram(model: nn.Module) -> nn.Module:
+    """The module of a model that makes a spectrogram; it says so by `makes_spectrogram`.
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
-        return iter(torch.randperm(self.count, generator=generator).tolist())
-
-    def __len__(self) -> int:
-        return self.count
+    Raises:
+        InvalidValue: There is none.
+    """
+    for module in model.modules():
+        if getattr(module, "makes_spectrogram", False):
+            return module
+    raise InvalidValue(
+        "The recipe's spec_augment changes spectrograms; the model makes none. Leave it out, or use a "
+        "backbone such as audio_cnn."
+    )
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed for one epoch; different for all seeds and epochs in use."""
-    return (seed * 1_000_003 + epoch * 7_919) % 2**63
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
+def make_optimizer(model: Model, recipe: Recipe) -> Optimizer:
     """The recipe's optimizer. Norms, biases and other vectors have no weight decay."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    rate = recipe.learning_rate
+    rates = {"backbone": rate * recipe.backbone_rate, "attention": rate, "head": rate}
+    groups = parameter_groups(model, learning_rates=rates, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "sgd":
-        return SGD(
-            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-        )
-    return (Adam if recipe.optimizer == "adam" else AdamW)(groups, lr=recipe.learning_rate)
+        return SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    make: Callable[..., Optimizer] = {"adadelta": Adadelta, "adam": Adam, "adamw": AdamW}[
+        recipe.optimizer
+    ]
+    return make(groups, lr=rate)
 
 
 def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRScheduler | None:
@@ -127,7 +179,6 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRSchedul
     if recipe.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=steps)
     if recipe.schedule == "onecycle":
-        return OneCycleLR(
-            optimizer, max_lr=recipe.learning_rate, total_steps=steps, cycle_momentum=False
-        )
+        highest = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, max_lr=highest, total_steps=steps, cycle_momentum=False)
     return None

@@ -17,6 +17,7 @@ import torch
 import zoo
 from zoo.cli import main
 from zoo.train.data import open_data
+from zoo.train.data.request import DataRequest
 from zoo.train.evaluation import evaluate
 from zoo.weights import parse
 
@@ -67,14 +68,17 @@ def test_a_file_is_trained_evaluated_and_resumed(
     assert "220 samples to train on, 20 to validate" in printed
     assert "epoch 2/2" in printed
     assert f"in {run / 'best.safetensors'}" in printed
-    model, data = zoo.load(run / "best.safetensors"), open_data("mnist", root)
+    model, data = (
+        zoo.load(run / "best.safetensors"),
+        open_data(DataRequest(what="mnist", root=str(root))),
+    )
     assert model.labels == tuple("0123456789")
-    assert model.spec.input.mean == data.mean
+    assert model.spec.input == data.source
 
     what = ["evaluate", str(run / "best.safetensors"), "--data", "mnist", "--root", str(root)]
     assert main([*what, "--split", "validation", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    score = evaluate(model, data.validation.images, data.validation.labels)
+    score = evaluate(model, data.validation)
     assert figures == {
         "mnist/validation/top1": score.accuracy,
         "mnist/validation/loss": pytest.approx(score.loss, rel=1e-5),
@@ -85,7 +89,7 @@ def test_a_file_is_trained_evaluated_and_resumed(
 
     assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
     assert main(["train", "--resume", str(run), "--epochs", "3"]) == 2
-    assert "was started with other values" in capsys.readouterr().err
+    assert "was started with another recipe" in capsys.readouterr().err
 
 
 def test_a_training_begins_with_the_weights_of_a_file(
@@ -154,7 +158,10 @@ def test_the_folder_is_named_after_the_file(
     [
         ([], "zoo train needs WHAT"),
         (["x.yaml"], "zoo train needs --data"),
-        (["x.yaml", "--data", "mnist"], "zoo train needs --root"),
+        (
+            ["plain_cnn + avg", "--data", "mnist"],
+            "mnist is the name of a data set; say with --root",
+        ),
         (["x.yaml", "--data", "mnist", "--root", "."], "x.yaml cannot be read"),
         (["--resume", "nowhere"], "nowhere holds no run to resume"),
         (["x.yaml", "--threads", "0"], "--threads is 0"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
 import zoo
-from zoo.train.data.images import ImageData, ImageSplit, make_data
+from zoo.train.data.dataset import Data, make_data
+from zoo.train.data.splits import ImageSplit
 
 LABELS = ("dark", "grey", "light")
 
@@ -32,7 +34,7 @@ def make_split(count: int, seed: int) -> ImageSplit:
 
 
 @pytest.fixture
-def data() -> ImageData:
+def data() -> Data:
     """200 images to train on, and 30 for each of the other splits."""
     return make_data(
         "shades",
@@ -44,7 +46,7 @@ def data() -> ImageData:
 
 
 @pytest.fixture
-def new_model(data: ImageData) -> Callable[[], zoo.Model]:
+def new_model(data: Data) -> Callable[[], zoo.Model]:
     """Make a tiny model for the data; the same one every time."""
 
     def make() -> zoo.Model:
@@ -52,13 +54,7 @@ def new_model(data: ImageData) -> Callable[[], zoo.Model]:
         return zoo.compose(
             {"name": "plain_cnn", "widths": [4, 8], "depths": [1, 1]},
             head={"name": "avg", "dropout": 0.1},
-            input={
-                "kind": "image",
-                "channels": 1,
-                "size": [8, 8],
-                "mean": data.mean,
-                "std": data.std,
-            },
+            input=msgspec.to_builtins(data.source),
             labels=LABELS,
         )
 

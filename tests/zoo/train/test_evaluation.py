@@ -10,17 +10,18 @@ import torch
 
 import zoo
 from zoo.errors import InvalidValue
-from zoo.train.data.images import ImageData
+from zoo.train.data.dataset import Data
+from zoo.train.data.splits import ImageSplit
 from zoo.train.evaluation import evaluate
 from zoo.train.normalization import Normalization
 
 
 def test_figures_are_those_of_a_count_by_hand(
-    data: ImageData, new_model: Callable[[], zoo.Model]
+    data: Data, new_model: Callable[[], zoo.Model]
 ) -> None:
     """Accuracy and loss are what one gets sample by sample, for batches that do not divide the data."""
     model, split = new_model(), data.test
-    score = evaluate(model, split.images, split.labels, batch_size=7)
+    score = evaluate(model, split, batch_size=7)
     model.eval()
     normalize = Normalization(model.spec.input)
     right, loss = 0, 0.0
@@ -34,21 +35,19 @@ def test_figures_are_those_of_a_count_by_hand(
     assert score.samples == 30
 
 
-def test_the_models_mode_stays(data: ImageData, new_model: Callable[[], zoo.Model]) -> None:
+def test_the_models_mode_stays(data: Data, new_model: Callable[[], zoo.Model]) -> None:
     """A model in training mode is in training mode afterwards, with its statistics untouched."""
     model = new_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, data.test.images, data.test.labels)
+    evaluate(model, data.test)
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_what_does_not_fit_is_refused(data: ImageData, new_model: Callable[[], zoo.Model]) -> None:
-    """Unequal numbers, no samples, and classes that the model lacks are named."""
+def test_what_does_not_fit_is_refused(data: Data, new_model: Callable[[], zoo.Model]) -> None:
+    """No samples, and classes that the model lacks are named."""
     model, split = new_model(), data.test
-    with pytest.raises(InvalidValue, match="30 images, 29 labels"):
-        evaluate(model, split.images, split.labels[1:])
-    with pytest.raises(InvalidValue, match="0 images, 0 labels"):
-        evaluate(model, split.images[:0], split.labels[:0])
+    with pytest.raises(InvalidValue, match="Got 0 samples"):
+        evaluate(model, ImageSplit(split.images[:0], split.labels[:0]))
     with pytest.raises(InvalidValue, match="A label is 5; the model has 3 classes"):
-        evaluate(model, split.images, torch.full((30,), 5))
+        evaluate(model, ImageSplit(split.images, torch.full((30,), 5)))

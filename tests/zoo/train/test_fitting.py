@@ -17,9 +17,9 @@ import torch
 import zoo
 from zoo.errors import InvalidValue, ZooError
 from zoo.spec import Spec
-from zoo.train.data.images import ImageData
+from zoo.train.data.dataset import Data
 from zoo.train.evaluation import evaluate
-from zoo.train.fitting import Interrupted, fit, spec_for
+from zoo.train.fitting import Interrupted, complete_spec, fit
 from zoo.train.recipe import Recipe
 
 RECIPE = Recipe(
@@ -33,7 +33,7 @@ NewModel = Callable[[], zoo.Model]
 
 
 def test_a_training_learns_and_leaves_its_files(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """The loss falls, and the folder holds the best model with its recipe and the figures."""
     lines: list[str] = []
@@ -43,7 +43,7 @@ def test_a_training_learns_and_leaves_its_files(
     assert len(lines) == 3
     assert "epoch 3/3" in lines[-1]
     best = zoo.load(folder / "best.safetensors")
-    score = evaluate(best, data.validation.images, data.validation.labels)
+    score = evaluate(best, data.validation)
     assert score.accuracy == pytest.approx(fitted.best["validation/top1"])
     assert score.loss == pytest.approx(fitted.best["validation/loss"], rel=1e-5)
     result = json.loads((folder / "result.json").read_text())
@@ -53,13 +53,11 @@ def test_a_training_learns_and_leaves_its_files(
     assert figure == {"mean": pytest.approx(score.accuracy, abs=1e-6), "seeds": 1}
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "run.json", "result.json", "best.safetensors", "last.safetensors", "last.ckpt", "logs"
+        "run.json", "result.json", "metrics.csv", "best.safetensors", "last.safetensors", "last.ckpt", "logs"
     }  # fmt: skip
 
 
-def test_resuming_ends_at_the_same_weights(
-    data: ImageData, new_model: NewModel, tmp_path: Path
-) -> None:
+def test_resuming_ends_at_the_same_weights(data: Data, new_model: NewModel, tmp_path: Path) -> None:
     """A run that Ctrl-C stopped and that was resumed equals one that was not stopped, to the last bit."""
     fit(new_model(), data, RECIPE, tmp_path / "whole")
     calls: list[str] = []
@@ -83,7 +81,7 @@ def test_resuming_ends_at_the_same_weights(
 
 
 def test_an_interrupt_in_the_first_epoch_says_that_nothing_is_kept(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """There is nothing to resume from yet."""
 
@@ -95,19 +93,19 @@ def test_an_interrupt_in_the_first_epoch_says_that_nothing_is_kept(
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """The message says in which epoch, and what to try."""
     model = new_model()
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
-    with pytest.raises(ZooError, match=r"loss became nan in epoch 1; .* lower learning rate"):
+    with pytest.raises(ZooError, match=r"loss became nan in epoch 1, batch 1\. .* No epoch .* lower learning rate"):
         fit(model, data, RECIPE, folder)
     assert not (folder / "best.safetensors").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """A second run in the same folder is refused, before anything is touched."""
     folder.mkdir()
@@ -118,7 +116,7 @@ def test_a_folder_with_a_run_is_not_overwritten(
 
 
 def test_a_run_is_resumed_only_as_it_was_started(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """Another recipe, another spec, and a folder without a run are refused."""
     recipe = msgspec.structs.replace(RECIPE, epochs=1)
@@ -138,7 +136,7 @@ def test_a_run_is_resumed_only_as_it_was_started(
 
 
 def test_models_that_do_not_fit_the_data_are_refused(
-    data: ImageData, new_model: NewModel, folder: Path
+    data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """Another number of classes, other classes, or other images: nothing is written."""
     model = new_model()
@@ -155,7 +153,7 @@ def test_models_that_do_not_fit_the_data_are_refused(
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(
-    data: ImageData, new_model: NewModel, tmp_path: Path
+    data: Data, new_model: NewModel, tmp_path: Path
 ) -> None:
     """The message names the folder that cannot be made."""
     (tmp_path / "file").write_text("")
@@ -163,9 +161,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(
         fit(new_model(), data, RECIPE, tmp_path / "file" / "run")
 
 
-def test_bfloat16_and_channels_last_train(
-    data: ImageData, new_model: NewModel, folder: Path
-) -> None:
+def test_bfloat16_and_channels_last_train(data: Data, new_model: NewModel, folder: Path) -> None:
     """The other precision and memory format learn, too; the weights stay float32."""
     recipe = msgspec.structs.replace(RECIPE, precision="bf16", channels_last=True)
     fitted = fit(new_model(), data, recipe, folder)
@@ -174,9 +170,7 @@ def test_bfloat16_and_channels_last_train(
     assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
 
 
-def test_logging_and_warnings_are_as_before(
-    data: ImageData, new_model: NewModel, folder: Path
-) -> None:
+def test_logging_and_warnings_are_as_before(data: Data, new_model: NewModel, folder: Path) -> None:
     """What holds Lightning's chatter back during a training is gone afterwards."""
     filters = list(warnings.filters)
     level = logging.getLogger("lightning.pytorch").level
@@ -185,34 +179,17 @@ def test_logging_and_warnings_are_as_before(
     assert logging.getLogger("lightning.pytorch").level == level
 
 
-def test_a_spec_is_filled_from_the_data(data: ImageData) -> None:
-    """Mean, std and labels come from the data where the spec leaves them out, and stay where it has them."""
-    bare = Spec.from_data({"input": {"kind": "image", "channels": 1}, "backbone": "plain_cnn"})
-    filled = spec_for(bare, data)
-    assert (filled.input.mean, filled.input.std) == (data.mean, data.std)
+def test_a_spec_is_filled_from_the_data(data: Data) -> None:
+    """The input is what the data was opened for, and the labels are its own."""
+    filled = complete_spec({"backbone": "plain_cnn"}, data)
+    assert filled.input == data.source
     assert filled.output.labels == data.labels
-    own = Spec.from_data(
-        {
-            "input": {"kind": "image", "channels": 1, "mean": [0.5], "std": [0.25]},
-            "backbone": "plain_cnn",
-            "output": {"num_classes": 3},
-        }
-    )
-    assert spec_for(own, data).input == own.input
+    counted = complete_spec({"backbone": "plain_cnn", "output": {"num_classes": 3}}, data)
+    assert counted == filled
 
 
 @pytest.mark.parametrize("output", [{"num_classes": 4}, {"labels": ["a", "b", "c"]}])
-def test_a_spec_of_other_classes_is_refused(data: ImageData, output: dict[str, object]) -> None:
+def test_a_spec_of_other_classes_is_refused(data: Data, output: dict[str, object]) -> None:
     """Neither another number of classes nor other names fit."""
-    spec = Spec.from_data(
-        {"input": {"kind": "image", "channels": 1}, "backbone": "plain_cnn", "output": output}
-    )
     with pytest.raises(InvalidValue, match="classes do not fit shades"):
-        spec_for(spec, data)
-
-
-def test_a_spec_of_another_kind_is_refused(data: ImageData) -> None:
-    """A model of sequences is not trained on images."""
-    spec = Spec.from_data({"input": {"kind": "sequence", "channels": 1}, "backbone": "plain_cnn"})
-    with pytest.raises(InvalidValue, match="kind 'sequence'; shades has images"):
-        spec_for(spec, data)
+        complete_spec({"backbone": "plain_cnn", "output": output}, data)

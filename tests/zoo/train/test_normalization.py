@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from zoo.errors import InvalidValue
-from zoo.spec import ImageInput, SequenceInput
-from zoo.train.normalization import Normalization
+from zoo.spec import ImageInput, TextInput
+from zoo.train.normalization import Normalization, make_normalization
 
 
 def test_pixels_are_scaled_then_normalised() -> None:
@@ -35,7 +35,9 @@ def test_other_images_are_refused() -> None:
         normalize(torch.zeros(1, 1, 8, 9, dtype=torch.uint8))
 
 
-def test_other_kinds_are_refused() -> None:
-    """A model of sequences is not given images."""
-    with pytest.raises(InvalidValue, match="inputs of kind 'sequence'; the data are images"):
-        Normalization(SequenceInput(channels=1))
+def test_only_images_are_normalised() -> None:
+    """Sounds and texts go to the model as they are stored."""
+    tokens = torch.tensor([[2, 3, 0]])
+    source = TextInput(vocabulary_size=2, vocabulary_bytes=3)
+    assert make_normalization(source)(tokens) is tokens
+    assert isinstance(make_normalization(ImageInput(channels=1)), Normalization)

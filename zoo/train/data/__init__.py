@@ -1,39 +1,98 @@
-"""Data for training: whole data sets in memory, each with fixed splits.
+"""Data for training: whole data sets in memory, each with its splits.
 
-A new kind of data is a file here with a function `load(root) -> ImageData`, and a line in `LOADERS`.
+What is trained on is either a data set with a name of its own, a line in `LISTED` or `LOADED`, or whatever lies
+at a path: `at_path` tells what that is by looking.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.train.data.images import ImageData
+from zoo.train.data.dataset import Data
+from zoo.train.data.listing import Kind, Listing
+from zoo.train.data.request import DataRequest
 
-LOADERS = {
-    "mnist": "zoo.train.data.mnist",
-    "cifar10-jpeg": "zoo.train.data.cifar10_jpeg",
+if TYPE_CHECKING:
+    from zoo.train.recipe import VocabularyRule
+
+# Data sets of files or lines: `function(root, request) -> Listing`, and what their samples are.
+LISTED: dict[str, tuple[str, Kind]] = {
+    "cifar10-jpeg": ("zoo.train.data.cifar10_jpeg:list_cifar10_jpeg", "image"),
+    "fsdd": ("zoo.train.data.fsdd:list_fsdd", "audio"),
+    "mr": ("zoo.train.data.sentences:list_mr", "text"),
+    "sst2": ("zoo.train.data.sentences:list_sst2", "text"),
+    "trec": ("zoo.train.data.sentences:list_trec", "text"),
 }
+# Data sets of images in arrays: `function(name, root, asked) -> Data`.
+LOADED = {
+    "fashion-mnist": "zoo.train.data.mnist:load",
+    "mnist": "zoo.train.data.mnist:load",
+}
+KNOWN = (*LISTED, *LOADED)
 
 
-def open_data(name: str, root: str | Path) -> ImageData:
-    """Read a data set into memory.
+def open_data(
+    request: DataRequest,
+    asked: Mapping[str, Any] | None = None,
+    *,
+    vocabulary: Sequence[str] | None = None,
+    rule: VocabularyRule | None = None,
+) -> Data:
+    """Read a data set into memory, as a model's input block asks.
 
     Args:
-        name: One of `LOADERS`.
-        root: The folder that its files are in.
+        request: Which data, and how.
+        asked: The input block, or a part of it; what is missing follows from the data.
+        vocabulary: For texts, that of a model that there is; by default it is built from train.
+        rule: How it is built.
 
     Raises:
         UnknownName: No data set has that name.
-        InvalidValue: The folder or a file is missing or not what it should be.
+        InvalidValue: A folder or file is missing or not what it should be.
     """
-    if name not in LOADERS:
-        raise UnknownName(f"No data set is called {name!r}. {near_misses(name, LOADERS)}")
-    folder = Path(root)
+    from zoo.train.data.reading import read_listing
+
+    if request.what in LOADED:
+        load = _function(LOADED[request.what])
+        if request.held_out is not None:
+            raise InvalidValue(f"{request.what} has splits of its own; leave --hold-out out.")
+        data: Data = load(request.what, _root(request), asked or {})
+        return data
+    listing = _list(request)
+    return read_listing(listing, request, asked or {}, vocabulary=vocabulary, rule=rule)
+
+
+def _list(request: DataRequest) -> Listing:
+    if request.what in LISTED:
+        listing: Listing = _function(LISTED[request.what][0])(_root(request), request)
+        return listing
+    if not Path(request.what).exists():
+        raise UnknownName(
+            f"There is no data set and no file or folder {request.what!r}. {near_misses(request.what, KNOWN)}"
+        )
+    from zoo.train.data.paths import at_path
+
+    return at_path(Path(request.what), request)
+
+
+def _function(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _root(request: DataRequest) -> Path:
+    if request.root is None:
+        raise InvalidValue(
+            f"{request.what} is the name of a data set; say with --root in which folder its files are."
+        )
+    folder = Path(request.root)
     if not folder.is_dir():
         raise InvalidValue(
-            f"{name}: {str(folder)!r} is no folder; give the one that its files are in."
+            f"{request.what}: {str(folder)!r} is no folder; give the one that its files are in."
         )
-    data: ImageData = importlib.import_module(LOADERS[name]).load(folder)
-    return data
+    return folder

@@ -1,4 +1,4 @@
-"""MNIST: 28x28 grey digits, from the four idx files as they are published, packed or not.
+"""MNIST and Fashion-MNIST: 28x28 grey images, from the four idx files as they are published, packed or not.
 
 Splits: train is the first 55,000 of the training file, validation its last 5,000, test the t10k files.
 """
@@ -7,36 +7,50 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.errors import InvalidValue
-from zoo.train.data.images import ImageData, ImageSplit, find_file, make_data
+from zoo.train.data.dataset import Data, find_file, make_data
+from zoo.train.data.splits import ImageSplit
 
-FOLDERS = (".", "mnist", "MNIST/raw")
+FOLDERS = {
+    "mnist": (".", "mnist", "MNIST/raw"),
+    "fashion-mnist": (".", "fashion-mnist", "FashionMNIST/raw"),
+}
+LABELS = {
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        *("t-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+}
 VALIDATION = 5_000  # images, from the end of the training file
 _UINT8 = 0x08  # idx's number for unsigned bytes
 
 
-def load(root: Path) -> ImageData:
-    """Read MNIST from `root`, `root/mnist` or `root/MNIST/raw`.
+def load(name: str, root: Path, asked: Mapping[str, Any]) -> Data:
+    """Read `mnist` or `fashion-mnist` from `root`, or a folder in it that is named as usual.
 
     Raises:
         InvalidValue: A file is missing, broken, or does not fit the others.
     """
-    train, test = _read_pair(root, "train"), _read_pair(root, "t10k")
+    train, test = (_read_pair(name, root, part) for part in ("train", "t10k"))
     split = max(
         len(train) - VALIDATION, len(train) * 11 // 12
     )  # as 55 to 5, where a file is smaller
     return make_data(
-        "mnist",
-        tuple("0123456789"),
+        name,
+        LABELS[name],
         train=ImageSplit(train.images[:split], train.labels[:split]),
         validation=ImageSplit(train.images[split:], train.labels[split:]),
         test=test,
+        asked=asked,
     )
 
 
@@ -63,11 +77,11 @@ def read_idx(path: Path, ndim: int) -> Tensor:
     return torch.from_numpy(values.reshape(shape).copy())
 
 
-def _read_pair(root: Path, part: str) -> ImageSplit:
+def _read_pair(data: str, root: Path, part: str) -> ImageSplit:
     paths = []
     for what in ("images-idx3-ubyte", "labels-idx1-ubyte"):
         name = f"{part}-{what}"
-        paths.append(find_file("mnist", root, FOLDERS, (f"{name}.gz", name)))
+        paths.append(find_file(data, root, FOLDERS[data], (f"{name}.gz", name)))
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1).long()
     if len(images) != len(labels):
         raise InvalidValue(f"{paths[0]} has {len(images)} images, {paths[1]} {len(labels)} labels.")

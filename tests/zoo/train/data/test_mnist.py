@@ -12,7 +12,13 @@ import torch
 
 from zoo.errors import InvalidValue
 from zoo.train.data import open_data
+from zoo.train.data.dataset import Data
 from zoo.train.data.mnist import read_idx
+from zoo.train.data.request import DataRequest
+
+
+def _open(root: Path, name: str = "mnist") -> Data:
+    return open_data(DataRequest(what=name, root=str(root)))
 
 
 def _idx(array: np.ndarray) -> bytes:
@@ -39,7 +45,7 @@ def _write(folder: Path, *, packed: bool) -> dict[str, np.ndarray]:
 def test_files_are_found_and_split(tmp_path: Path, place: str, packed: bool) -> None:
     """In each place and form: train is the beginning, validation the end, test the other files."""
     arrays = _write(tmp_path / place, packed=packed)
-    data = open_data("mnist", tmp_path)
+    data = _open(tmp_path)
     images = torch.from_numpy(arrays["train-images-idx3-ubyte"])[:, None]
     labels = torch.from_numpy(arrays["train-labels-idx1-ubyte"]).long()
     assert torch.equal(data.train.images, images[:22])
@@ -58,7 +64,7 @@ def test_a_missing_file_is_named_with_all_places(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidValue, match=r"no t10k-labels-idx1-ubyte.gz or .* in any of .*mnist, .*MNIST/raw"
     ):
-        open_data("mnist", tmp_path)
+        _open(tmp_path)
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:
@@ -80,4 +86,4 @@ def test_files_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
     _write(tmp_path, packed=False)
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(_idx(np.zeros(4, np.uint8)))
     with pytest.raises(InvalidValue, match=r"5 images, .* 4 labels"):
-        open_data("mnist", tmp_path)
+        _open(tmp_path)

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches."""
+"""Augmentation of images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _images(count: int = 64, channels: int = 3, height: int = 9, width: int = 7)
     )
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS["image"]))
 def test_the_generator_decides(name: str) -> None:
     """The same state of the generator gives the same batch, another gives another; the input stays."""
     images, augment = _images(), make_augmentation({"name": name})
@@ -35,7 +35,7 @@ def test_the_generator_decides(name: str) -> None:
     assert torch.equal(images, before)
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS["image"]))
 def test_samples_change_each_in_its_own_way(name: str) -> None:
     """Copies of one image become different images."""
     images = _images(1).expand(64, -1, -1, -1)

@@ -1,15 +1,13 @@
-"""Labelled images in memory."""
+"""Data sets that were read."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 
-from zoo.errors import InvalidValue, UnknownName
-from zoo.train.data import open_data
-from zoo.train.data.images import ImageSplit, make_data, measure
+from zoo.errors import InvalidValue
+from zoo.train.data.dataset import make_data, measure
+from zoo.train.data.splits import ImageSplit
 
 
 def test_mean_and_std_are_those_of_the_pixels() -> None:
@@ -28,15 +26,6 @@ def test_a_channel_that_never_changes_has_a_std() -> None:
     assert measure(torch.full((2, 1, 2, 2), 51, dtype=torch.uint8)) == ((0.2,), (1e-4,))
 
 
-def test_a_batch_is_what_its_samples_are() -> None:
-    """Whole batches and single samples are the same images with the same labels."""
-    split = ImageSplit(torch.arange(24, dtype=torch.uint8).view(6, 1, 2, 2), torch.arange(6))
-    images, labels = split.__getitems__([4, 1])
-    assert torch.equal(images, torch.stack([split[4][0], split[1][0]]))
-    assert labels.tolist() == [4, 1]
-    assert len(split) == 6
-
-
 def test_impossible_splits_are_refused() -> None:
     """An empty split and a label beyond the classes are named."""
     full = ImageSplit(torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1]))
@@ -45,11 +34,3 @@ def test_impossible_splits_are_refused() -> None:
         make_data("x", ("a", "b"), train=full, validation=empty, test=full)
     with pytest.raises(InvalidValue, match="labels of train are not all from 0 to 0"):
         make_data("x", ("a",), train=full, validation=full, test=full)
-
-
-def test_unknown_data_and_folders_are_refused(tmp_path: Path) -> None:
-    """The near miss is named, and the folder that is none."""
-    with pytest.raises(UnknownName, match=r"'mnits'. Did you mean 'mnist'"):
-        open_data("mnits", tmp_path)
-    with pytest.raises(InvalidValue, match="nowhere' is no folder"):
-        open_data("mnist", tmp_path / "nowhere")

@@ -1,24 +1,15 @@
-"""Augmentation of whole batches: every sample changes in its own way, by a few tensor operations.
-
-Each class takes its options as keywords, and a batch of uint8 images (N, C, H, W) with a generator; it
-returns a new batch of the same shape and dtype. The generator alone decides: the same state gives the
-same batch.
-"""
+"""Augmentation of images: batches of uint8 (N, C, H, W)."""
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from zoo.errors import InvalidValue, near_misses
-
-Augmentation = Callable[[Tensor, Generator], Tensor]
+from zoo.errors import InvalidValue
 
 
 class Crop:
@@ -134,41 +125,6 @@ class Affine:
         grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
         changed = functional.grid_sample(images.float(), grid, align_corners=False)
         return changed.round_().to(images.dtype)
-
-
-AUGMENTATIONS: dict[str, type[Crop | Flip | Cutout | Affine]] = {
-    "affine": Affine,
-    "crop": Crop,
-    "cutout": Cutout,
-    "flip": Flip,
-}
-
-
-def make_augmentation(step: Mapping[str, Any], *, where: str = "augment") -> Augmentation:
-    """Make one augmentation from its block in a recipe, `{"name": "crop", "padding": 4}`.
-
-    Raises:
-        InvalidValue: The name or an option is unknown, or a value is out of its range.
-    """
-    options = dict(step)
-    name = options.pop("name", None)
-    if name not in AUGMENTATIONS:
-        raise InvalidValue(
-            f"{where}: no augmentation is called {name!r}. {near_misses(str(name), AUGMENTATIONS)}"
-        )
-    cls = AUGMENTATIONS[name]
-    known = list(inspect.signature(cls).parameters)
-    for option in options:
-        if option not in known:
-            raise InvalidValue(
-                f"{where}: {name} has no option {option!r}. {near_misses(option, known)}"
-            )
-    try:
-        return cls(**options)
-    except InvalidValue as error:
-        raise InvalidValue(f"{where}: {error}") from None
-    except TypeError as error:
-        raise InvalidValue(f"{where}: {name} cannot be made with {options}: {error}.") from None
 
 
 def _within(places: Tensor, size: int) -> Tensor:

@@ -1,0 +1,67 @@
+"""The arguments that say which data, shared by the commands that read them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.train.data.request import DataRequest
+
+
+def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
+    """Add them."""
+    parser.add_argument(
+        "--data",
+        required=required,
+        help="a folder, an archive or a file; or with --root the name of a data set: cifar10, cifar100, "
+        "cifar10-jpeg, fashion-mnist, fsdd, mnist, mr, sst2, trec",
+    )
+    parser.add_argument("--root", help="the folder that a named data set's files are in")
+    parser.add_argument("--text", metavar="COLUMN", help="of a CSV or TSV file (default: text)")
+    parser.add_argument("--label", metavar="COLUMN", help="of a CSV or TSV file (default: label)")
+    parser.add_argument(
+        "--hold-out",
+        metavar="KEY=VALUE",
+        help="what the test alone gets: speaker=NAME for sounds, fold=N for mr",
+    )
+    parser.add_argument(
+        "--unreadable",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="what to do with samples that cannot be read (default: refuse)",
+    )
+    parser.add_argument(
+        "--leaks",
+        choices=("report", "drop", "refuse"),
+        default="report",
+        help="what to do with samples that are in a later split, too (default: report)",
+    )
+    parser.add_argument(
+        "--split-seed",
+        type=int,
+        default=0,
+        help="of the splits that are made where the data bring none (default: 0)",
+    )
+
+
+def data_request(args: Namespace) -> DataRequest:
+    """What the arguments say; paths are made absolute, so that a run can be resumed from anywhere."""
+    from pathlib import Path
+
+    from zoo.train.data import KNOWN
+    from zoo.train.data.request import DataRequest
+
+    what = args.data
+    if what not in KNOWN and Path(what).exists():
+        what = str(Path(what).resolve())
+    return DataRequest(
+        what=what,
+        root=None if args.root is None else str(Path(args.root).resolve()),
+        text=args.text,
+        label=args.label,
+        hold_out=args.hold_out,
+        unreadable=args.unreadable,
+        leaks=args.leaks,
+        split_seed=args.split_seed,
+    )

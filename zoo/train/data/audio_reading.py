@@ -1,0 +1,85 @@
+"""Sounds: WAV files as waveforms at the rate and with the channels that a model asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo.errors import InvalidValue
+from zoo.inputs.audio import AudioTransform
+from zoo.inputs.wav import read_wav
+from zoo.spec import AudioInput
+from zoo.train.data.dataset import input_block
+from zoo.train.data.listing import Item, Listing
+from zoo.train.data.reading import Finished
+from zoo.train.data.splits import SequenceSplit
+
+_PROBED = 20  # files that tell the sample rate, where the model asks for none
+
+
+class AudioReader:
+    """Reads sounds as `model.transform()` gives them.
+
+    Args:
+        listing: The data set.
+        asked: Fields that the input block has already; a missing sample rate is that of most files.
+    """
+
+    def __init__(self, listing: Listing, asked: Mapping[str, Any]) -> None:
+        found: dict[str, Any] = {"kind": "audio"}
+        if "sample_rate" not in asked:
+            found["sample_rate"] = _usual_rate(listing)
+        source = input_block(asked, found)
+        if not isinstance(source, AudioInput):
+            raise InvalidValue(f"{listing.name}: an input of kind {source.kind!r} is no sound.")
+        self.source = source
+        self.transform = AudioTransform(source)
+        self.rates: Counter[int] = Counter()
+        self.notes: list[str] = []
+
+    def read(self, content: bytes | str, name: str) -> Tensor:
+        """Return a waveform (channels, T)."""
+        if isinstance(content, str):
+            raise InvalidValue(f"{name} is a text, no sound.")
+        array, rate = read_wav(content, name)
+        self.rates[rate] += 1
+        return self.transform((array, rate))
+
+    def finish(
+        self, samples: Sequence[Tensor], labels: Tensor, parts: Mapping[str, list[int]]
+    ) -> Finished:
+        """Put the sounds of each split end to end."""
+        other = {rate: count for rate, count in self.rates.items() if rate != self._rate}
+        if other:
+            rates = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(other.items()))
+            self.notes.append(f"sounds are resampled to {self._rate} Hz: {rates}")
+        splits = {
+            split: SequenceSplit.pack([samples[at] for at in chosen], labels[chosen])
+            for split, chosen in parts.items()
+        }
+        return Finished(dict(splits), self.source)
+
+    @property
+    def _rate(self) -> int:
+        return self.source.sample_rate
+
+
+def _usual_rate(listing: Listing) -> int:
+    rates: Counter[int] = Counter()
+    for item in listing.items[:_PROBED]:
+        try:
+            rates[read_wav(_bytes(item), item.name)[1]] += 1
+        except (InvalidValue, OSError):
+            continue  # told when all are read
+    if not rates:
+        raise InvalidValue(f"{listing.name}: none of the first {_PROBED} files is a sound.")
+    return rates.most_common(1)[0][0]
+
+
+def _bytes(item: Item) -> bytes:
+    content = item.content
+    return content.read_bytes() if isinstance(content, Path) else bytes(content)  # type: ignore[arg-type]  # sounds are no texts

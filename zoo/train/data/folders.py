@@ -1,0 +1,185 @@
+"""Folders and archives of image or sound files, with their labels in folder or file names.
+
+Forms: `<class>/<file>`; `<split>/<class>/<file>` with splits called train, validation (val, valid, dev) and
+test; and for sounds `{label}_{speaker}_{index}.wav` without folders.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from zoo.errors import InvalidValue
+from zoo.train.data.listing import Item, Kind, Listing, some
+
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SOUNDS = (".wav",)
+SPLIT_NAMES = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+_SPOKEN = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)\.wav", re.IGNORECASE)
+
+
+class Found(NamedTuple):
+    """A file: its path within the folder or archive, and where its content is."""
+
+    path: PurePosixPath
+    content: Path | bytes
+
+
+def find_files(path: Path) -> list[Found]:
+    """The files of a folder or of a tar archive, in order; hidden ones are left out.
+
+    Raises:
+        InvalidValue: It cannot be read.
+    """
+    found = _in_folder(path) if path.is_dir() else _in_archive(path)
+    visible = [file for file in found if not any(part.startswith(".") for part in file.path.parts)]
+    return sorted(visible, key=lambda file: file.path)
+
+
+def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] | None) -> Listing:
+    """Tell kind, labels and splits from the paths of files.
+
+    Args:
+        name: Of the data set.
+        files: Its files.
+        hold_out: What is the test: for files named by speaker, `("speaker", ...)`.
+
+    Raises:
+        InvalidValue: There are no images or sounds, or both, or no labels; or nothing is called so.
+    """
+    kind, chosen, left = _of_one_kind(name, files)
+    notes = [f"{len(left)} other files are left out: {some(left)}"] if left else []
+    if all(len(file.path.parts) == 1 for file in chosen):
+        items = [spoken_item(name, file) for file in chosen]
+    else:
+        items = [_foldered_item(name, file, splits=_has_splits(chosen)) for file in chosen]
+    if hold_out is not None:
+        items = _held_out(name, items, hold_out)
+        name = f"{name}-{hold_out[0]}-{hold_out[1]}"
+    elif all(item.split is not None for item in items) and "train" not in {i.split for i in items}:
+        raise InvalidValue(f"{name} has the splits of a data set, but no folder 'train'.")
+    return Listing(name, kind, items, notes=tuple(notes))
+
+
+def spoken_item(name: str, file: Found) -> Item:
+    """A sound whose label is the first part of its file's name.
+
+    Raises:
+        InvalidValue: The name is not of that form.
+    """
+    match = _SPOKEN.fullmatch(file.path.name)
+    if match is None:
+        raise InvalidValue(
+            f"{name}: {file.path} does not say its class. Put it in a folder named like its class, or call a sound "
+            "{label}_{speaker}_{index}.wav."
+        )
+    return Item(str(file.path), match["label"], file.content)
+
+
+def spoken_part(item: Item, part: str) -> str:
+    """The `speaker` or `index` of a sound named `{label}_{speaker}_{index}.wav`; empty if it is not."""
+    match = _SPOKEN.fullmatch(PurePosixPath(item.name).name)
+    return match[part] if match else ""
+
+
+def _in_folder(root: Path) -> list[Found]:
+    try:
+        return [
+            Found(PurePosixPath(path.relative_to(root).as_posix()), path)
+            for path in root.rglob("*")
+            if path.is_file()
+        ]
+    except OSError as error:
+        raise InvalidValue(f"{root} cannot be read: {error.strerror or error}.") from None
+
+
+def _in_archive(path: Path) -> list[Found]:
+    found = []
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is not None:  # read at once: going back in a packed file is slow
+                    found.append(Found(PurePosixPath(member.name), file.read()))
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise InvalidValue(f"{path} cannot be read as a tar file: {error}.") from None
+    return _without_top(found)
+
+
+def _without_top(files: list[Found]) -> list[Found]:
+    """Leave out the one folder that archives often have around everything."""
+    tops = {file.path.parts[0] for file in files}
+    rest = [PurePosixPath(*file.path.parts[1:]) for file in files]
+    inside = all(len(path.parts) > 1 for path in rest) or all(
+        _SPOKEN.fullmatch(str(path)) for path in rest
+    )
+    if len(tops) != 1 or not rest or not inside:
+        return files
+    return [Found(path, file.content) for path, file in zip(rest, files, strict=True)]
+
+
+def _of_one_kind(name: str, files: Sequence[Found]) -> tuple[Kind, list[Found], list[str]]:
+    kinds: dict[Kind, list[Found]] = {"image": [], "audio": []}
+    left = []
+    for file in files:
+        ending = file.path.suffix.lower()
+        if ending in IMAGES:
+            kinds["image"].append(file)
+        elif ending in SOUNDS:
+            kinds["audio"].append(file)
+        else:
+            left.append(str(file.path))
+    if kinds["image"] and kinds["audio"]:
+        raise InvalidValue(
+            f"{name} holds {len(kinds['image'])} images and {len(kinds['audio'])} sounds; give one kind."
+        )
+    if not kinds["image"] and not kinds["audio"]:
+        raise InvalidValue(f"{name} holds no images ({', '.join(IMAGES)}) and no sounds (.wav).")
+    kind: Kind = "image" if kinds["image"] else "audio"
+    return kind, kinds[kind], left
+
+
+def _has_splits(files: Sequence[Found]) -> bool:
+    return {file.path.parts[0] for file in files} <= set(SPLIT_NAMES)
+
+
+def _foldered_item(name: str, file: Found, *, splits: bool) -> Item:
+    parts = file.path.parts
+    split = SPLIT_NAMES[parts[0]] if splits else None
+    folders = parts[1:-1] if splits else parts[:-1]
+    if folders:
+        return Item(str(file.path), folders[0], file.content, split)
+    if file.path.suffix.lower() in SOUNDS:
+        return spoken_item(name, file)._replace(split=split)
+    raise InvalidValue(
+        f"{name}: {file.path} lies in no class folder. Expected <class>/<file>, or train/<class>/<file>."
+    )
+
+
+def _held_out(name: str, items: list[Item], hold_out: tuple[str, str]) -> list[Item]:
+    key, value = hold_out
+    speakers = sorted({spoken_part(item, "speaker") for item in items} - {""})
+    if key != "speaker" or not speakers:
+        can = (
+            "speaker=NAME, for files named {label}_{speaker}_{index}.wav" if speakers else "nothing"
+        )
+        raise InvalidValue(f"{name}: --hold-out {key}={value}: what can be held out is {can}.")
+    if value not in speakers:
+        raise InvalidValue(
+            f"{name}: there is no speaker {value!r}; there are {', '.join(speakers)}."
+        )
+    return [
+        item._replace(split="test" if spoken_part(item, "speaker") == value else None)
+        for item in items
+    ]

@@ -1,0 +1,109 @@
+"""Images: files brought to one size and mode, as pixels from 0 to 255."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zoo.errors import InvalidValue
+from zoo.inputs.image import ImageTransform
+from zoo.spec import ImageInput
+from zoo.train.data.dataset import image_fields, input_block
+from zoo.train.data.listing import Listing
+from zoo.train.data.reading import Finished
+from zoo.train.data.splits import ImageSplit, Split
+
+_GREY = ("1", "L", "LA", "I;16", "I;16B", "I")
+
+
+class ImageReader:
+    """Reads images as `model.transform()` does, short of the normalisation.
+
+    Where the model asks for no size, images have to be of one; where it asks for no channels, they are grey
+    if all files are.
+
+    Args:
+        listing: The data set.
+        asked: Fields that the input block has already.
+    """
+
+    def __init__(self, listing: Listing, asked: Mapping[str, Any]) -> None:
+        modes: Counter[str] = Counter()
+        sizes: Counter[tuple[int, int]] = Counter()
+        for item in listing.items:
+            try:
+                source = (
+                    io.BytesIO(item.content) if isinstance(item.content, bytes) else item.content
+                )
+                with Image.open(source) as image:
+                    modes[image.mode] += 1
+                    sizes[image.height, image.width] += 1
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                continue  # told when all are read
+        self.asked = {name: value for name, value in asked.items() if value is not None}
+        if "size" not in self.asked:
+            if len(sizes) > 1:
+                raise InvalidValue(
+                    f"{listing.name}: images are of {len(sizes)} sizes ({_extent(sizes)}); say one in the spec's "
+                    "input block, e.g. size: [64, 64]."
+                )
+            self.asked["size"] = list(next(iter(sizes), (1, 1)))
+        grey = bool(modes) and all(mode in _GREY for mode in modes)
+        found = {"kind": "image", "channels": 1 if grey else 3}
+        source_block = input_block(self.asked, found)
+        if not isinstance(source_block, ImageInput):
+            raise InvalidValue(
+                f"{listing.name}: an input of kind {source_block.kind!r} is no image."
+            )
+        self.source = source_block
+        self.transform = ImageTransform(source_block)
+        self.notes = list(_changes(source_block, modes, sizes))
+
+    def read(self, content: bytes | str, name: str) -> np.ndarray:
+        """Return the pixels (H, W, C) of an image file."""
+        if isinstance(content, str):
+            raise InvalidValue(f"{name} is a text, no image.")
+        return self.transform.decode(content, name)
+
+    def finish(
+        self, samples: Sequence[np.ndarray], labels: Tensor, parts: Mapping[str, list[int]]
+    ) -> Finished:
+        """Put the images of each split together, and measure those of train."""
+        splits: dict[str, ImageSplit] = {}
+        for split, chosen in parts.items():
+            pixels = torch.from_numpy(np.stack([samples[at] for at in chosen]))  # (N, H, W, C)
+            splits[split] = ImageSplit(pixels.permute(0, 3, 1, 2).contiguous(), labels[chosen])
+        found = {**image_fields(splits["train"].images), "channels": self.source.channels}
+        merged: dict[str, Split] = dict(splits)
+        return Finished(merged, input_block(self.asked, found))
+
+
+def _changes(
+    source: ImageInput, modes: Counter[str], sizes: Counter[tuple[int, int]]
+) -> Sequence[str]:
+    """Say that images are resized or converted, where they are."""
+    notes = []
+    if source.size is not None and any(size != source.size for size in sizes):
+        height, width = source.size
+        other = sum(count for size, count in sizes.items() if size != source.size)
+        notes.append(
+            f"{other} images of other sizes ({_extent(sizes)}) are resized and cropped to {width}x{height}"
+        )
+    if len(modes) > 1:
+        mixed = ", ".join(f"{count} {mode}" for mode, count in modes.most_common())
+        notes.append(f"images of several modes ({mixed}) become {source.channels} channels each")
+    return notes
+
+
+def _extent(sizes: Counter[tuple[int, int]]) -> str:
+    areas = sorted(sizes, key=lambda size: size[0] * size[1])
+    first, last = areas[0], areas[-1]
+    smallest = f"{first[1]}x{first[0]}"
+    return smallest if first == last else f"{smallest} to {last[1]}x{last[0]}"

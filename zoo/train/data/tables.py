@@ -1,0 +1,91 @@
+"""Labelled texts: CSV and TSV files with named columns, and files with a label and a sentence a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo.errors import InvalidValue, near_misses
+from zoo.train.data.listing import Item
+from zoo.train.data.request import DataRequest
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+# Spaces are named: older files hold other characters that Python takes for space or the end of a line.
+_LINE = re.compile(r"[ \t]*([^ \t\r]+)[ \t\r]*(.*)")
+_LONGEST = 2**24  # characters of a field
+
+
+def read_text_file(path: Path, request: DataRequest, *, split: str | None = None) -> list[Item]:
+    """Read the texts of a file.
+
+    Args:
+        path: A CSV or TSV file, else one with a label and a sentence a line.
+        request: Says the columns of a table.
+        split: That all texts belong to.
+
+    Raises:
+        InvalidValue: It cannot be read, lacks a column, or a row lacks a label.
+    """
+    content = _decoded(path)
+    if path.suffix.lower() in SEPARATORS:
+        return list(_rows(content, path, request, split))
+    for option in ("text", "label"):
+        if getattr(request, option) is not None:
+            raise InvalidValue(
+                f"--{option} names a column of a CSV or TSV file; {path} has neither ending."
+            )
+    return list(_lines(content, path, split))
+
+
+def _decoded(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidValue(f"{path} cannot be read: {error.strerror or error}.") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")  # as the older of the public sets are
+
+
+def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> Iterator[Item]:
+    csv.field_size_limit(_LONGEST)
+    rows = csv.reader(
+        io.StringIO(content, newline=""), delimiter=SEPARATORS[path.suffix.lower()], strict=True
+    )
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        text = _column(request.text or "text", "text", header, path)
+        label = _column(request.label or "label", "label", header, path)
+        for row in rows:
+            where = f"{path.name}:{rows.line_num}"
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InvalidValue(f"{where}: {len(row)} fields, the header has {len(header)}.")
+            if not row[label].strip():
+                raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
+            yield Item(where, row[label].strip(), row[text], split)
+    except csv.Error as error:
+        raise InvalidValue(f"{path.name}:{rows.line_num} is no row of a table: {error}.") from None
+
+
+def _column(name: str, option: str, header: list[str], path: Path) -> int:
+    if header.count(name) > 1:
+        raise InvalidValue(f"{path} has {header.count(name)} columns called {name!r}.")
+    if name not in header:
+        raise InvalidValue(
+            f"{path} has no column {name!r}. {near_misses(name, header)} Say which with --{option}."
+        )
+    return header.index(name)
+
+
+def _lines(content: str, path: Path, split: str | None) -> Iterator[Item]:
+    for number, line in enumerate(content.split("\n"), 1):
+        match = _LINE.match(line)
+        if match is None:  # an empty line
+            continue
+        yield Item(f"{path.name}:{number}", match[1], match[2].rstrip(), split)

@@ -1,0 +1,125 @@
+"""What is to be trained: a spec, perhaps with gaps that the data fill, and fields of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zoo.errors import InvalidValue
+from zoo.grammar import is_short_form, parse
+from zoo.plugins import catalog
+from zoo.spec import Spec
+from zoo.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from zoo.spec import Version
+
+# What an input block needs that the data can say, too: any value, to check the rest before the data are read.
+_GAPS: dict[str, dict[str, Any]] = {
+    "image": {"channels": 3},
+    "audio": {"sample_rate": 16_000},
+    "text": {"vocabulary_size": 0, "vocabulary_bytes": 0},
+}
+
+
+class Subject(NamedTuple):
+    """What is to be trained.
+
+    Attributes:
+        spec: Plain data of a spec; its input block may be missing or have gaps.
+        recipe: Fields of a recipe; the others take their defaults.
+        where: Where it came from, for messages.
+        version: For a ref, the version.
+    """
+
+    spec: dict[str, Any]
+    recipe: dict[str, Any]
+    where: str
+    version: Version | None = None
+
+
+def read_subject(what: str) -> Subject:
+    """Read a YAML file with spec and recipe, a spec in the short form, or a version by its ref.
+
+    Raises:
+        ZooError: There is none of that name, or it does not say what is needed.
+    """
+    if what.endswith((".yaml", ".yml")):
+        subject = _from_file(Path(what))
+    elif is_short_form(what):
+        subject = Subject(parse(what), {}, "spec")
+    else:
+        from zoo.api import describe
+
+        version = describe(what)
+        subject = Subject(version.spec.to_data(), dict(version.recipe), str(version.ref), version)
+    _check(subject)
+    return subject
+
+
+def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a spec says of its input: its own block, and for the rest what its backbone asks for.
+
+    The sizes of a vocabulary are left out, which follow from the texts.
+    """
+    own = dict(spec.get("input") or {})
+    block = spec["backbone"]
+    options = {"name": block} if isinstance(block, str) else dict(block)
+    name = options.pop("name")
+    options.pop("pretrained", None)
+    cls = catalog().component("backbone", name).load()
+    default: dict[str, Any] = {}
+    if hasattr(cls, "default_input"):
+        space = {"architecture": name.partition("/")[2]} if "/" in name else {}
+        default = cls.default_input(**space, **options)
+    if own.get("kind", default.get("kind")) != default.get("kind"):
+        default = {}
+    if own.get("channels", default.get("channels")) != default.get("channels"):
+        default = {key: value for key, value in default.items() if key not in ("mean", "std")}
+    asked = {**default, **own}
+    if own and "kind" not in asked:
+        asked["kind"] = "image"  # as everywhere in a spec
+    return {key: value for key, value in asked.items() if not key.startswith("vocabulary_")}
+
+
+def without_origin(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec without what it took from the data it was trained on: classes, mean and deviation."""
+    source = {key: v for key, v in spec["input"].items() if key not in ("mean", "std")}
+    return {**{key: v for key, v in spec.items() if key != "output"}, "input": source}
+
+
+def for_finetuning(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec with pretrained weights for its backbone, and attentions that begin as the identity."""
+    block = spec["backbone"]
+    backbone = {"name": block} if isinstance(block, str) else dict(block)
+    placements = spec.get("attention") or []
+    placements = placements if isinstance(placements, list) else [placements]
+    return {
+        **spec,
+        "backbone": {"pretrained": True, **backbone},
+        "attention": [{"start": "identity", **placement} for placement in placements],
+    }
+
+
+def _from_file(path: Path) -> Subject:
+    from zoo.registry.reader import read_yaml
+
+    data, _ = read_yaml(path)
+    if not isinstance(data, dict) or "spec" not in data or not data.keys() <= {"spec", "recipe"}:
+        raise InvalidValue(f"{path}: expected the blocks 'spec' and 'recipe' and nothing else.")
+    spec = data["spec"]
+    if isinstance(spec, str):
+        spec = parse(spec)
+    return Subject(spec, data.get("recipe") or {}, str(path))
+
+
+def _check(subject: Subject) -> None:
+    """Check spec and recipe before any data are read."""
+    Recipe.from_data(subject.recipe, where=f"{subject.where}: recipe")
+    spec = subject.spec
+    block = spec.get("input") if isinstance(spec, Mapping) else None
+    if isinstance(block, Mapping):
+        gaps = _GAPS.get(str(block.get("kind", "image")), {})
+        spec = {**spec, "input": {**gaps, **block}}
+    Spec.from_data(spec, where=f"{subject.where}: spec")
