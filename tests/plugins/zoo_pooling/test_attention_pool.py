@@ -34,6 +34,12 @@ def by_the_paper(x: torch.Tensor, head: AttentionPool) -> torch.Tensor:
     return torch.stack(samples)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = AttentionPool(4, num_heads=2, table_size=3)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
 @pytest.mark.parametrize("size", [(3, 3), (5, 2), (1, 4), (7,), (3,)])
 @pytest.mark.parametrize("out_channels", [None, 3])
 def test_follows_the_formula(size: tuple[int, ...], out_channels: int | None) -> None:

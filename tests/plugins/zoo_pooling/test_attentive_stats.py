@@ -36,6 +36,12 @@ def by_the_paper(x: torch.Tensor, head: AttentiveStatisticsPool) -> torch.Tensor
     return torch.tensor(samples, dtype=x.dtype)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = AttentiveStatisticsPool(4, hidden_channels=3, eps=1e-3)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("use_context", [True, False])
 def test_follows_the_formula(size: tuple[int, ...], use_context: bool) -> None:

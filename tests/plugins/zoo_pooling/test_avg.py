@@ -7,17 +7,27 @@ import torch
 from zoo_pooling.avg import AveragePool
 
 
+def by_hand(x: torch.Tensor) -> torch.Tensor:
+    """Average each channel, number by number."""
+    rows = []
+    for sample in x.flatten(2).tolist():
+        means = [sum(values) / len(values) for values in sample]
+        rows.append(means)
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = AveragePool(4)
+    return head, (4, 3, 2), by_hand
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 def test_follows_the_formula(size: tuple[int, ...]) -> None:
     """Each channel comes out as the mean of its values."""
     torch.manual_seed(0)
     x = torch.randn(2, 4, *size, dtype=torch.float64)
-    rows = []
-    for sample in x.flatten(2).tolist():
-        means = [sum(values) / len(values) for values in sample]
-        rows.append(means)
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(AveragePool(4, ndim=len(size))(x), expected)
+    torch.testing.assert_close(AveragePool(4, ndim=len(size))(x), by_hand(x))
 
 
 def test_gradient_is_that_of_differences() -> None:

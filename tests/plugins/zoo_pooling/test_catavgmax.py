@@ -7,18 +7,28 @@ import torch
 from zoo_pooling.catavgmax import ConcatAverageMaxPool
 
 
-@pytest.mark.parametrize("size", [(3, 2), (5,)])
-def test_follows_the_formula(size: tuple[int, ...]) -> None:
-    """The means of all channels come first, then their maxima."""
-    torch.manual_seed(0)
-    x = torch.randn(2, 4, *size, dtype=torch.float64)
+def by_hand(x: torch.Tensor) -> torch.Tensor:
+    """Put the means of all channels before their maxima, number by number."""
     rows = []
     for sample in x.flatten(2).tolist():
         means = [sum(values) / len(values) for values in sample]
         maxima = [sorted(values)[-1] for values in sample]
         rows.append([*means, *maxima])
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(ConcatAverageMaxPool(4, ndim=len(size))(x), expected)
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = ConcatAverageMaxPool(4)
+    return head, (4, 3, 2), by_hand
+
+
+@pytest.mark.parametrize("size", [(3, 2), (5,)])
+def test_follows_the_formula(size: tuple[int, ...]) -> None:
+    """The means of all channels come first, then their maxima."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    torch.testing.assert_close(ConcatAverageMaxPool(4, ndim=len(size))(x), by_hand(x))
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -33,6 +33,12 @@ def by_the_paper(x: torch.Tensor, head: GatedAttentionMILPool) -> torch.Tensor:
     return torch.stack(samples)  # type: ignore[arg-type]  # sums of tensors are tensors
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = GatedAttentionMILPool(4, hidden_channels=3)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(size: tuple[int, ...], use_bias: bool) -> None:

@@ -18,6 +18,12 @@ def by_the_paper(x: torch.Tensor, p: float, eps: float) -> torch.Tensor:
     return torch.tensor(rows, dtype=x.dtype)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = GeneralizedMeanPool(4, eps=1e-3)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head.log_p.exp().item(), 1e-3)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("p", [0.5, 1, 3.0, 6.5])
 def test_follows_the_formula(size: tuple[int, ...], p: float) -> None:

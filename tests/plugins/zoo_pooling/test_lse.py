@@ -11,6 +11,21 @@ from zoo_pooling.lse import LogSumExpPool
 from zoo import InvalidValue
 
 
+def by_the_paper(x: torch.Tensor, r: float) -> torch.Tensor:
+    """Divide the logarithm of the mean exponential by r, number by number."""
+    rows = [
+        [math.log(sum(math.exp(r * v) for v in values) / len(values)) / r for values in sample]
+        for sample in x.flatten(2).tolist()
+    ]
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = LogSumExpPool(4)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head.log_r.exp().item())
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("r", [0.1, 1, 10.0])
 def test_follows_the_formula(size: tuple[int, ...], r: float) -> None:
@@ -20,11 +35,7 @@ def test_follows_the_formula(size: tuple[int, ...], r: float) -> None:
     with torch.no_grad():
         head.log_r.fill_(math.log(r))
     x = torch.randn(2, 4, *size, dtype=torch.float64)
-    rows = [
-        [math.log(sum(math.exp(r * v) for v in values) / len(values)) / r for values in sample]
-        for sample in x.flatten(2).tolist()
-    ]
-    torch.testing.assert_close(head(x).detach(), torch.tensor(rows, dtype=torch.float64))
+    torch.testing.assert_close(head(x).detach(), by_the_paper(x, r))
 
 
 def test_gradient_is_that_of_differences() -> None:

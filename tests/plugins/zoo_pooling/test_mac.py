@@ -9,18 +9,28 @@ import torch
 from zoo_pooling.mac import MaximumActivations
 
 
-@pytest.mark.parametrize("size", [(3, 2), (5,)])
-def test_follows_the_formula(size: tuple[int, ...]) -> None:
-    """Each sample comes out as its maxima, divided by the root of their sum of squares."""
-    torch.manual_seed(0)
-    x = torch.randn(2, 4, *size, dtype=torch.float64)
+def by_the_paper(x: torch.Tensor) -> torch.Tensor:
+    """Take the maxima and divide by the root of their sum of squares, number by number."""
     rows = []
     for sample in x.flatten(2).tolist():
         maxima = [sorted(values)[-1] for values in sample]
         length = math.sqrt(sum(m * m for m in maxima))
         rows.append([m / length for m in maxima])
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(MaximumActivations(4, ndim=len(size))(x), expected)
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = MaximumActivations(4)
+    return head, (4, 3, 2), by_the_paper
+
+
+@pytest.mark.parametrize("size", [(3, 2), (5,)])
+def test_follows_the_formula(size: tuple[int, ...]) -> None:
+    """Each sample comes out as its maxima, divided by the root of their sum of squares."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    torch.testing.assert_close(MaximumActivations(4, ndim=len(size))(x), by_the_paper(x))
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -38,6 +38,12 @@ def by_the_paper(x: torch.Tensor, head: MultiHeadAttentionPool) -> torch.Tensor:
     return torch.stack(samples)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = MultiHeadAttentionPool(4, num_heads=2, mlp_ratio=2.0)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("options", [{}, {"use_mlp": False}, {"num_heads": 1, "mlp_ratio": 1.5}])
 def test_follows_the_formula(size: tuple[int, ...], options: dict[str, float]) -> None:

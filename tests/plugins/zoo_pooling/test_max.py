@@ -7,17 +7,24 @@ import torch
 from zoo_pooling.max import MaxPool
 
 
+def by_hand(x: torch.Tensor) -> torch.Tensor:
+    """Take the largest value of each channel, number by number."""
+    rows = [[sorted(values)[-1] for values in sample] for sample in x.flatten(2).tolist()]
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = MaxPool(4)
+    return head, (4, 3, 2), by_hand
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 def test_follows_the_formula(size: tuple[int, ...]) -> None:
     """Each channel comes out as the largest of its values."""
     torch.manual_seed(0)
     x = torch.randn(2, 4, *size, dtype=torch.float64)
-    rows = []
-    for sample in x.flatten(2).tolist():
-        maxima = [sorted(values)[-1] for values in sample]
-        rows.append(maxima)
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(MaxPool(4, ndim=len(size))(x), expected)
+    torch.testing.assert_close(MaxPool(4, ndim=len(size))(x), by_hand(x))
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -30,6 +30,12 @@ def by_the_paper(x: torch.Tensor, head: NetVLAD) -> torch.Tensor:
     return torch.stack(samples)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = NetVLAD(4, num_centres=3)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 def test_follows_the_formula(size: tuple[int, ...]) -> None:
     """Residuals to each centre come out one after the other."""

@@ -57,6 +57,12 @@ def by_the_paper(
     return torch.tensor(samples, dtype=x.dtype)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = RegionalMaximumActivations(4)
+    return head, (4, 3, 2), by_the_paper
+
+
 @pytest.mark.parametrize(
     "size", [(1, 1), (2, 2), (3, 2), (5, 7), (6, 6), (4, 20), (13, 3), (2, 40)]
 )

@@ -9,12 +9,8 @@ import torch
 from zoo_pooling.seqpool import SequencePool
 
 
-@pytest.mark.parametrize("size", [(3, 2), (5,)])
-def test_follows_the_formula(size: tuple[int, ...]) -> None:
-    """The output is the mean of positions, weighted by the softmax of a linear layer."""
-    torch.manual_seed(0)
-    head = SequencePool(4, ndim=len(size)).double().requires_grad_(False)
-    x = 3 * torch.randn(2, 4, *size, dtype=torch.float64)
+def by_the_paper(x: torch.Tensor, head: SequencePool) -> torch.Tensor:
+    """Weigh positions by the exponential of their score, number by number."""
     w = head.score.weight[0].tolist()
     rows = []
     for vectors in x.flatten(2).transpose(1, 2).tolist():  # P lists of C
@@ -24,7 +20,22 @@ def test_follows_the_formula(size: tuple[int, ...]) -> None:
             sum(values) for values in zip(*([p * c for c in v] for p, v in weighted), strict=True)
         ]
         rows.append([value / sum(powers) for value in sums])
-    torch.testing.assert_close(head(x), torch.tensor(rows, dtype=torch.float64))
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = SequencePool(4)
+    return head, (4, 3, 2), lambda x: by_the_paper(x, head)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (5,)])
+def test_follows_the_formula(size: tuple[int, ...]) -> None:
+    """The output is the mean of positions, weighted by the softmax of a linear layer."""
+    torch.manual_seed(0)
+    head = SequencePool(4, ndim=len(size)).double().requires_grad_(False)
+    x = 3 * torch.randn(2, 4, *size, dtype=torch.float64)
+    torch.testing.assert_close(head(x), by_the_paper(x, head))
 
 
 def test_gradient_is_that_of_differences() -> None:

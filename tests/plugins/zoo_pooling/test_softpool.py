@@ -9,17 +9,27 @@ import torch
 from zoo_pooling.softpool import SoftPool
 
 
+def by_the_paper(x: torch.Tensor) -> torch.Tensor:
+    """Weigh the values of each channel by their exponentials, number by number."""
+    rows = [
+        [sum(math.exp(v) * v for v in values) / sum(map(math.exp, values)) for values in sample]
+        for sample in x.flatten(2).tolist()
+    ]
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = SoftPool(4)
+    return head, (4, 3, 2), by_the_paper
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 def test_follows_the_formula(size: tuple[int, ...]) -> None:
     """Each channel comes out as the sum of its values, weighted by their softmax."""
     torch.manual_seed(0)
     x = torch.randn(2, 4, *size, dtype=torch.float64)
-    rows = [
-        [sum(math.exp(v) * v for v in values) / sum(map(math.exp, values)) for values in sample]
-        for sample in x.flatten(2).tolist()
-    ]
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(SoftPool(4, ndim=len(size))(x), expected)
+    torch.testing.assert_close(SoftPool(4, ndim=len(size))(x), by_the_paper(x))
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -32,6 +32,12 @@ def by_the_paper(x: torch.Tensor, bins: tuple[int, ...]) -> torch.Tensor:
     return torch.tensor(samples, dtype=x.dtype)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = SpatialPyramidPool(4, bins=(1, 2))
+    return head, (4, 3, 2), lambda x: by_the_paper(x, (1, 2))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 7), (8, 4)])
 @pytest.mark.parametrize("bins", [(1, 2, 4), (3, 2), (6,)])
 def test_follows_the_formula(size: tuple[int, int], bins: tuple[int, ...]) -> None:

@@ -12,12 +12,8 @@ from zoo_pooling.stats import StatisticsPool
 from zoo import InvalidValue
 
 
-@pytest.mark.parametrize("size", [(3, 2), (5,), (1,)])
-@pytest.mark.parametrize("eps", [1e-5, 0.5])
-def test_follows_the_formula(size: tuple[int, ...], eps: float) -> None:
-    """Means come first, then deviations, with eps inside the root."""
-    torch.manual_seed(0)
-    x = torch.randn(2, 4, *size, dtype=torch.float64)
+def by_hand(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """Put means before deviations, number by number."""
     rows = [
         [
             *(statistics.fmean(values) for values in sample),
@@ -25,8 +21,22 @@ def test_follows_the_formula(size: tuple[int, ...], eps: float) -> None:
         ]
         for sample in x.flatten(2).tolist()
     ]
-    expected = torch.tensor(rows, dtype=torch.float64)
-    torch.testing.assert_close(StatisticsPool(4, ndim=len(size), eps=eps)(x), expected)
+    return torch.tensor(rows, dtype=x.dtype)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    head = StatisticsPool(4)
+    return head, (4, 3, 2), lambda x: by_hand(x, 1e-5)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (5,), (1,)])
+@pytest.mark.parametrize("eps", [1e-5, 0.5])
+def test_follows_the_formula(size: tuple[int, ...], eps: float) -> None:
+    """Means come first, then deviations, with eps inside the root."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    torch.testing.assert_close(StatisticsPool(4, ndim=len(size), eps=eps)(x), by_hand(x, eps))
 
 
 def test_gradient_is_that_of_differences() -> None:

@@ -76,6 +76,12 @@ def randomised(module: ContextualTransformer) -> ContextualTransformer:
     return module.double().eval()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ContextualTransformer(8, ndim=1)
+    return module, (8, 4), lambda x: by_the_paper(x, module)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("options", [{}, {"kernel_size": 5, "share": 2}, {"factor": 4, "share": 4}])
 def test_follows_the_formula(options: dict[str, int]) -> None:

@@ -40,6 +40,12 @@ def randomised(module: Involution) -> Involution:
     return module.double().eval()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = Involution(4, min_hidden=3, kernel_size=3, group_channels=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module, 2)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(("kernel_size", "group_width"), [(3, 2), (5, 4), (1, 1)])
 def test_follows_the_formula(kernel_size: int, group_width: int) -> None:

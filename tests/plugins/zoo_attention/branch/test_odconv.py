@@ -52,6 +52,12 @@ def sharp(channels: int, **options: object) -> OmniDimensionalConv:
     return module
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = OmniDimensionalConv(4, ndim=1, temperature=1.0)
+    return module, (4, 5), lambda x: by_the_paper(x, module, 1.0)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(
     "options",

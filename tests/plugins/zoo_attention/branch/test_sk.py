@@ -57,6 +57,12 @@ def randomised(module: torch.nn.Module) -> torch.nn.Module:
     return module.double().eval()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SelectiveKernel(4, ndim=1, groups=2, min_hidden=3)
+    return module, (4, 5), lambda x: by_the_paper(x, module, [1, 2])
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("options", "dilations"),

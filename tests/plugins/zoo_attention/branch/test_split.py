@@ -65,6 +65,12 @@ def randomised(module: torch.nn.Module) -> torch.nn.Module:
     return module.double().eval()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SplitAttention(4, ndim=1, min_hidden=4)
+    return module, (4, 5), lambda x: by_the_paper(x, module, 2, 1)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kernel_size", [1, 3])
 @pytest.mark.parametrize(("radix", "groups"), [(2, 1), (1, 1), (2, 2), (3, 2), (1, 2)])

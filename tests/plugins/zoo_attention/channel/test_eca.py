@@ -28,6 +28,12 @@ def by_the_paper(x: torch.Tensor, weight: list[float]) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EfficientChannelAttention(6, kernel_size=3)
+    return module, (6, 3, 2), lambda x: by_the_paper(x, module.conv.weight.flatten().tolist())
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_follows_the_formula(size: tuple[int, ...], kernel_size: int) -> None:

@@ -28,6 +28,12 @@ def by_the_paper(x: torch.Tensor, module: EffectiveSqueezeExcite) -> torch.Tenso
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EffectiveSqueezeExcite(5)
+    return module, (5, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("gate", ["hard_sigmoid", "sigmoid"])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(gate: str, use_bias: bool) -> None:

@@ -49,6 +49,12 @@ def by_the_paper(x: torch.Tensor, module: FrequencyChannelAttention, pairs: list
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = FrequencyChannelAttention(4, num_frequencies=4, min_hidden=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module, TOP[:4])
+
+
 @pytest.mark.parametrize("size", [(7, 7), (14, 7), (3, 5), (1, 1)])
 def test_follows_the_formula(size: tuple[int, int]) -> None:
     """The output is that of the equations, with two channels a frequency, at any size."""

@@ -21,18 +21,25 @@ def randomize(module: GaussianContext) -> GaussianContext:
     return module.double()
 
 
-def by_the_paper(x: torch.Tensor, width: float) -> torch.Tensor:
-    """Average, normalise and excite, number by number."""
+def by_the_paper(x: torch.Tensor, width: float, *, squared: bool = False) -> torch.Tensor:
+    """Average, normalise and excite, number by number; eps outside of the root, or squared inside."""
     channels = x.shape[1]
     y = torch.empty_like(x)
     for n in range(x.shape[0]):
         z = [sum(at.flatten().tolist()) / at.numel() for at in x[n]]
         mean = sum(z) / channels
-        deviation = math.sqrt(sum((v - mean) ** 2 for v in z) / channels)
+        variance = sum((v - mean) ** 2 for v in z) / channels
+        divisor = math.sqrt(variance + 1e-10) if squared else math.sqrt(variance) + 1e-5
         for c in range(channels):
-            u = (z[c] - mean) / (deviation + 1e-5)
+            u = (z[c] - mean) / divisor
             y[n, c] = x[n, c] * math.exp(-(u**2) / (2 * width**2))
     return y
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = GaussianContext(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, 2.0, squared=True)
 
 
 @pytest.mark.parametrize("width", [2.0, 0.5])

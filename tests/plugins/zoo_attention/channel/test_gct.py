@@ -43,6 +43,12 @@ def by_the_paper(x: torch.Tensor, module: GatedChannelTransform) -> torch.Tensor
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = GatedChannelTransform(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_follows_the_formula(norm: str) -> None:
     """The output is that of the equations."""

@@ -68,6 +68,20 @@ def excite(z: torch.Tensor, module: GatherExcite) -> torch.Tensor:
     return torch.einsum("ch,nh...->nc...", second, hidden).detach()
 
 
+def by_the_authors(x: torch.Tensor, module: GatherExcite) -> torch.Tensor:
+    """Gather by strided convolutions, and excite by two layers where there are any."""
+    z = strided(x, module)
+    logits = z if module.expand is None else excite(z, module)
+    rows, columns = (torch.arange(size) // module.extent for size in x.shape[2:])
+    return x * torch.sigmoid(logits[:, :, rows][..., columns])
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = GatherExcite(4, extent=2, parameters="both", min_hidden=3)
+    return module, (4, 3, 2), lambda x: by_the_authors(x, module)
+
+
 @pytest.mark.parametrize("extent", [2, 4])
 def test_follows_the_formula_without_parameters(extent: int) -> None:
     """Each value is weighed by the mean of the window that stands for it."""
@@ -89,11 +103,7 @@ def test_follows_the_formula_with_parameters(extent: int, parameters: str) -> No
     """Strided convolutions gather, and two layers excite."""
     module = randomize(GatherExcite(3, extent=extent, parameters=parameters, min_hidden=2))  # type: ignore[arg-type]  # one of three
     x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
-    z = strided(x, module)
-    logits = z if parameters == "gather" else excite(z, module)
-    rows, columns = torch.arange(5) // extent, torch.arange(6) // extent
-    expected = x * torch.sigmoid(logits[:, :, rows][..., columns])
-    torch.testing.assert_close(module(x).detach(), expected)
+    torch.testing.assert_close(module(x).detach(), by_the_authors(x, module))
 
 
 @pytest.mark.parametrize("parameters", ["gather", "both"])

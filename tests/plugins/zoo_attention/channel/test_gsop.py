@@ -54,6 +54,12 @@ def by_the_paper(x: torch.Tensor, module: SecondOrderPooling) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SecondOrderPooling(4, size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_activation", [False, True])
 def test_follows_the_formula(use_activation: bool) -> None:
     """The output is that of the equations, with fewer channels inside or with as many."""

@@ -37,6 +37,12 @@ def by_the_paper(x: torch.Tensor, module: LinearContextTransform, groups: int) -
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = LinearContextTransform(6, groups=2)
+    return module, (6, 3, 2), lambda x: by_the_paper(x, module, 2)
+
+
 @pytest.mark.parametrize(("groups", "used"), [(1, 1), (2, 2), (3, 3), (5, 3), (16, 3)])
 def test_follows_the_formula(groups: int, used: int) -> None:
     """The output is that of the equations; of 6 channels at most 3 groups are made."""

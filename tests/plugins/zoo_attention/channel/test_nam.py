@@ -40,6 +40,12 @@ def by_the_paper(x: torch.Tensor, module: NormalizationAttention) -> torch.Tenso
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = NormalizationAttention(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 def test_follows_the_formula() -> None:
     """The output is that of the equations."""
     module = randomize(NormalizationAttention(4))

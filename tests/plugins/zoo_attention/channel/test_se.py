@@ -24,6 +24,12 @@ def by_the_paper(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> 
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SqueezeExcite(6, reduction=2, min_hidden=1)
+    return module, (6, 3, 2), lambda x: by_the_paper(x, module.reduce.weight, module.expand.weight)
+
+
 def test_follows_the_formula() -> None:
     """The output is that of the paper's equations."""
     torch.manual_seed(0)

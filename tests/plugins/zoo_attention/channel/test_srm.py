@@ -41,6 +41,12 @@ def by_the_paper(x: torch.Tensor, module: StyleRecalibration, *, less: int) -> t
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = StyleRecalibration(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module, less=0)
+
+
 @pytest.mark.parametrize("use_sample_variance", [False, True])
 def test_follows_the_formula(use_sample_variance: bool) -> None:
     """The output is that of the equations, or with P - 1 that of the authors' code."""

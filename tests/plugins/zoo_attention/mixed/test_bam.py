@@ -66,6 +66,12 @@ def randomize(module: torch.nn.Module) -> torch.nn.Module:
     return module.double()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = BottleneckAttention(4, min_hidden=2, dilation=1)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module, 1)
+
+
 @pytest.mark.parametrize("combine", ["add", "multiply"])
 @pytest.mark.parametrize("use_inner_norms", [False, True])
 @pytest.mark.parametrize("dilation", [1, 4])

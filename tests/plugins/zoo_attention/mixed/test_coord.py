@@ -35,6 +35,12 @@ def by_the_paper(x: torch.Tensor, module: CoordinateAttention) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = CoordinateAttention(4, min_hidden=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(use_bias: bool) -> None:
     """The output is that of the paper's equations."""

@@ -53,6 +53,12 @@ def build(channels: int, **options: object) -> EfficientLocalAttention:
     return module
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EfficientLocalAttention(4, norm_groups=2, kernel_size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -58,6 +58,18 @@ def build(channels: int, groups: int) -> EfficientMultiScaleAttention:
     return module
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EfficientMultiScaleAttention(4, groups=2)
+    return (
+        module,
+        (4, 3, 2),
+        lambda x: torch.stack(
+            [torch.cat([by_the_paper(g, module) for g in each.chunk(2)]) for each in x]
+        ),
+    )
+
+
 @pytest.mark.parametrize("groups", [1, 2, 6])
 def test_follows_the_formula(groups: int) -> None:
     """The output is that of the paper's equations, group by group."""

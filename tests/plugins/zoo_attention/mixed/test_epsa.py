@@ -49,6 +49,12 @@ def by_the_paper(x: torch.Tensor, module: PyramidSqueezeAttention) -> torch.Tens
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = PyramidSqueezeAttention(8, kernel_sizes=(3, 5), groups=(1, 4), min_hidden=2)
+    return module, (8, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_reversed_order", [False, True])
 def test_follows_the_formula(use_reversed_order: bool) -> None:
     """The output is that of the paper's equations, or in the order of the authors' code."""

@@ -61,6 +61,12 @@ def build(channels: int, **options: object) -> GlobalAttentionMechanism:
     return module.double()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = GlobalAttentionMechanism(4, reduction=1, kernel_size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -51,6 +51,12 @@ def build(channels: int, **options: int) -> ParNetSkipSqueezeExcite:
     return module.double()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ParNetSkipSqueezeExcite(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 def test_follows_the_formula() -> None:
     """The output is that of the paper's block, its batch norm on the skip connection included."""
     module = build(4).eval()

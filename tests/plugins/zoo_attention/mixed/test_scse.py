@@ -43,6 +43,12 @@ def by_the_paper(x: torch.Tensor, module: ConcurrentSqueezeExcite) -> torch.Tens
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ConcurrentSqueezeExcite(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("combine", ["add", "max"])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(combine: str, use_bias: bool) -> None:

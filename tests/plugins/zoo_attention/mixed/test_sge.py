@@ -42,6 +42,12 @@ def build(channels: int, **options: object) -> SpatialGroupEnhance:
     return module
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SpatialGroupEnhance(4, groups=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module, less=0)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 6])
 @pytest.mark.parametrize("use_sample_variance", [False, True])
 def test_follows_the_formula(groups: int, use_sample_variance: bool) -> None:

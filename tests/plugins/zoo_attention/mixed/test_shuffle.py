@@ -47,6 +47,12 @@ def build(channels: int, **options: object) -> ShuffleAttention:
     return module
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ShuffleAttention(8, groups=2)
+    return module, (8, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize(("channels", "groups"), [(12, 1), (12, 2), (12, 3), (8, 4)])
 def test_follows_the_formula(channels: int, groups: int) -> None:
     """The output is that of the paper's equations, for even and odd numbers of groups."""

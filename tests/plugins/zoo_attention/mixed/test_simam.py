@@ -26,6 +26,12 @@ def by_the_paper(x: torch.Tensor, lam: float, *, less: int) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SimAM(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, 1e-4, less=1)
+
+
 @pytest.mark.parametrize("size", [(3, 4), (6,)])
 @pytest.mark.parametrize("use_sample_variance", [False, True])
 def test_follows_the_formula(size: tuple[int, ...], use_sample_variance: bool) -> None:

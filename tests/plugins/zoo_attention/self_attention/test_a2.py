@@ -46,6 +46,12 @@ def by_the_paper(x: torch.Tensor, module: DoubleAttention) -> torch.Tensor:
     return y.detach()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = DoubleAttention(8)
+    return module, (8, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("reduction", [1, 4, 100])
 def test_follows_the_formula(reduction: int) -> None:
     """The output is that of the paper's equations."""

@@ -53,6 +53,12 @@ def by_the_paper(x: torch.Tensor, module: AxialAttention) -> tuple[torch.Tensor,
     return x.detach(), received.detach()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = AxialAttention(4, num_heads=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)[0]
+
+
 @pytest.mark.parametrize("use_residual", [False, True])
 @pytest.mark.parametrize("positions", ["none", "sine"])
 def test_follows_the_formula(positions: str, use_residual: bool) -> None:

@@ -51,6 +51,12 @@ def by_the_paper(
     return y.detach(), received
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = BottleneckSelfAttention(4, num_heads=2, size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)[0]
+
+
 @pytest.mark.parametrize(("shape", "size"), [((3, 2), 3), ((3, 2), 2), ((4,), 1), ((4,), 14)])
 def test_follows_the_formula(shape: tuple[int, ...], size: int) -> None:
     """The output and the map are the paper's; beyond `size` offsets share the outermost vector."""

@@ -23,6 +23,18 @@ def weights_by_the_paper(a: torch.Tensor, *, use_distance: bool) -> torch.Tensor
     return s
 
 
+def by_the_paper(x: torch.Tensor, module: ChannelReading) -> torch.Tensor:
+    """Return equation 4, with the softmax of the paper or the code."""
+    s = weights_by_the_paper(x.flatten(2), use_distance=module.use_distance)
+    return module.beta.detach() * torch.einsum("nji,ni...->nj...", s, x) + x
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ChannelReading(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_distance", [False, True])
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 def test_follows_the_formula(size: tuple[int, ...], use_distance: bool) -> None:
@@ -31,9 +43,8 @@ def test_follows_the_formula(size: tuple[int, ...], use_distance: bool) -> None:
     module = ChannelReading(4, ndim=len(size), use_distance=use_distance).double()
     torch.nn.init.constant_(module.beta, 0.7)
     x = torch.randn(2, 4, *size, dtype=torch.float64)
+    torch.testing.assert_close(module(x).detach(), by_the_paper(x, module))
     s = weights_by_the_paper(x.flatten(2), use_distance=use_distance)
-    expected = 0.7 * torch.einsum("nji,ni...->nj...", s, x) + x
-    torch.testing.assert_close(module(x).detach(), expected)
     torch.testing.assert_close(module.attention_map(x).channel, s.mean(1))
 
 

@@ -45,6 +45,12 @@ def by_the_paper(x: torch.Tensor, module: CrissCrossAttention) -> tuple[torch.Te
     return x.detach(), received
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = CrissCrossAttention(4, reduction=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)[0]
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"recurrence": 1, "reduction": 2}, {"recurrence": 3, "use_gamma": True}]
 )

@@ -39,17 +39,29 @@ def weights_by_the_paper(x: torch.Tensor, module: EfficientAttention) -> torch.T
     return weights
 
 
+def by_the_paper(x: torch.Tensor, module: EfficientAttention) -> torch.Tensor:
+    """Return the output of the paper's equations, in the order that is slow."""
+    weights = weights_by_the_paper(x.flatten(2), module)
+    values = torch.einsum("dc,ncl->nld", module.value.weight, x.flatten(2)) + module.value.bias
+    heads = values.unflatten(2, (weights.shape[1], -1))
+    read = torch.einsum("nhij,njhd->nihd", weights, heads).flatten(2)
+    out = torch.einsum("cd,nid->nci", module.merge.weight, read) + module.merge.bias.unsqueeze(1)
+    return x + out.reshape(x.shape)
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = EfficientAttention(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("num_heads", [1, 2])
 def test_follows_the_formula(num_heads: int) -> None:
     """The output and the map are those of the paper's equations, in the order that is slow."""
     module = liven(EfficientAttention(8, num_heads=num_heads))
     x = torch.randn(2, 8, 3, 2, dtype=torch.float64)
+    torch.testing.assert_close(module(x), by_the_paper(x, module))
     weights = weights_by_the_paper(x.flatten(2), module)
-    values = torch.einsum("dc,ncl->nld", module.value.weight, x.flatten(2)) + module.value.bias
-    heads = values.unflatten(2, (num_heads, -1))
-    read = torch.einsum("nhij,njhd->nihd", weights, heads).flatten(2)
-    out = torch.einsum("cd,nid->nci", module.merge.weight, read) + module.merge.bias.unsqueeze(1)
-    torch.testing.assert_close(module(x), x + out.reshape(x.shape))
     found = module.attention_map(x).spatial.detach()
     torch.testing.assert_close(found.flatten(1), weights.mean((1, 2)))
 

@@ -48,6 +48,12 @@ def by_the_paper(x: torch.Tensor, module: ExternalAttention) -> torch.Tensor:
     return y.detach()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = ExternalAttention(4, memory_size=5)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("use_block", [False, True])
 def test_follows_the_formula(use_block: bool) -> None:
     """The output is the paper's algorithm, within the authors' block or without."""

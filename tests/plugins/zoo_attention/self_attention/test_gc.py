@@ -44,6 +44,12 @@ def by_the_paper(x: torch.Tensor, module: GlobalContext) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = GlobalContext(4, min_hidden=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("fusion", ["add", "scale"])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(fusion: str, use_bias: bool) -> None:

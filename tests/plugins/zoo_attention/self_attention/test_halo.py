@@ -56,6 +56,12 @@ def by_the_paper(x: torch.Tensor, module: HaloAttention) -> tuple[torch.Tensor, 
     return y.detach(), received
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = HaloAttention(4, num_heads=2, block_size=2, halo_size=1)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)[0]
+
+
 @pytest.mark.parametrize(
     ("shape", "block", "halo"), [((3, 5), 2, 1), ((4, 2), 2, 0), ((7,), 3, 2), ((2, 1), 8, 3)]
 )

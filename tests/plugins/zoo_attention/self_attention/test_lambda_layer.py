@@ -52,6 +52,12 @@ def by_the_paper(x: torch.Tensor, module: LambdaLayer) -> torch.Tensor:
     return y.detach()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = LambdaLayer(4, num_heads=2, key_width=3, kernel_size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"depth": 2, "kernel_size": 3, "key_width": 3}, {"kernel_size": 1}]
 )

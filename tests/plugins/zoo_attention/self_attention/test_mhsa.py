@@ -47,6 +47,12 @@ def by_the_paper(x: torch.Tensor, module: MultiHeadSelfAttention) -> torch.Tenso
     return x + merged if module.use_residual else merged
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = MultiHeadSelfAttention(4, num_heads=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("size", [(3, 2), (5,)])
 @pytest.mark.parametrize("positions", ["none", "sine"])
 @pytest.mark.parametrize("use_residual", [False, True])

@@ -50,6 +50,12 @@ def by_the_paper(
     return z
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = NonLocal(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("use_scale", [False, True])
 @pytest.mark.parametrize("use_batch_norm", [False, True])
 def test_follows_the_formula(use_scale: bool, use_batch_norm: bool) -> None:

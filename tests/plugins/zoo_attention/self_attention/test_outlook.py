@@ -50,6 +50,12 @@ def by_the_paper(x: torch.Tensor, module: OutlookAttention) -> tuple[torch.Tenso
     return (x + merged if module.use_residual else merged).detach(), received
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = OutlookAttention(4, num_heads=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)[0]
+
+
 @pytest.mark.parametrize("use_residual", [False, True])
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_follows_the_formula(kernel_size: int, use_residual: bool) -> None:

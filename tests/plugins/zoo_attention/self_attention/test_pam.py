@@ -37,6 +37,12 @@ def by_the_paper(a: torch.Tensor, module: PositionAttention) -> torch.Tensor:
     return e
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = PositionAttention(4, reduction=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"reduction": 1}, {"reduction": 2, "use_bias": False}, {"reduction": 100}]
 )

@@ -41,6 +41,12 @@ def by_the_paper(
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SelfAttentionGAN(8)
+    return module, (8, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("options", [{}, {"reduction": 2, "value_reduction": 1}])
 def test_follows_the_formula(options: dict[str, int]) -> None:
     """The output is that of the paper's equations, with the softmax over what is read."""

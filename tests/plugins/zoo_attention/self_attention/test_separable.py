@@ -37,6 +37,12 @@ def by_the_paper(x: torch.Tensor, module: SeparableSelfAttention) -> torch.Tenso
     return (x + y if module.use_residual else y).detach()
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SeparableSelfAttention(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module).reshape(x.shape)
+
+
 @pytest.mark.parametrize("use_residual", [False, True])
 def test_follows_the_formula(use_residual: bool) -> None:
     """The output is that of the paper's equations, the ReLU on the values included."""

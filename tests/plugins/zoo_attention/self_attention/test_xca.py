@@ -46,6 +46,12 @@ def by_the_paper(
     return (x + merged if module.use_residual else merged), read
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = CrossCovarianceAttention(4, num_heads=2)
+    return module, (4, 3, 2), lambda x: by_the_paper(x.flatten(2), module)[0].reshape(x.shape)
+
+
 @pytest.mark.parametrize("use_residual", [False, True])
 def test_follows_the_formula(use_residual: bool) -> None:
     """The output and the map are those of the paper's equations."""

@@ -49,6 +49,12 @@ def by_the_paper(x: torch.Tensor, module: LargeKernelAttention) -> torch.Tensor:
     return x + conv(weigh(gelu(conv(x, module.before))), module.after)
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = LargeKernelAttention(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_projections", [False, True])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_follows_the_formula(use_projections: bool, use_bias: bool) -> None:

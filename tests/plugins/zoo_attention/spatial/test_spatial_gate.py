@@ -33,6 +33,12 @@ def by_the_paper(x: torch.Tensor, module: SpatialGate) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = SpatialGate(4, kernel_size=3)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("kernel_size", [1, 3, 7])
 def test_follows_the_formula(kernel_size: int) -> None:
     """The output is that of the paper's equation."""

@@ -63,6 +63,12 @@ def by_the_paper(x: torch.Tensor, module: StripPooling) -> torch.Tensor:
     return y
 
 
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the module, the shape of a sample, the slow formula."""
+    module = StripPooling(4)
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module)
+
+
 @pytest.mark.parametrize("use_batch_norm", [False, True])
 @pytest.mark.parametrize("size", [(4, 3), (1, 1), (1, 6)])
 def test_follows_the_formula(size: tuple[int, int], use_batch_norm: bool) -> None:
