@@ -74,7 +74,8 @@ class AttentiveStatisticsPool(nn.Module):
         real = masking.fill(x, mask, 0.0)
         hidden = self.project(real.movedim(1, -1))  # (N, *spatial, D)
         if self.context is not None:
-            even = 1 / masking.count(x, mask)[(..., *[None] * self.ndim)]  # (N, 1, ...) or (1, ...)
+            number = masking.count(x, mask).to(masking.widen(x).dtype)
+            even = 1 / number[(..., *[None] * self.ndim)]  # (N, 1, ...) or (1, ...)
             context = self.context(self._statistics(real, even, mask).to(x.dtype))  # (N, D)
             hidden = hidden + context[(slice(None), *[None] * self.ndim)]
         scores = self.score(torch.tanh(hidden)).movedim(-1, 1)  # (N, C, *spatial)

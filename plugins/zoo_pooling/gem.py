@@ -62,5 +62,5 @@ class GeneralizedMeanPool(nn.Module):
         p = self.p
         # Filled after the product with p: 0 times an infinite logarithm would be p's gradient.
         logs = masking.fill(p * wide.clamp(min=self.eps).log(), real, -math.inf)
-        powers = logs.logsumexp(masking.axes(x)) - masking.count(x, real).log()  # (N, C)
+        powers = logs.logsumexp(masking.axes(x)) - masking.count(x, real).to(wide.dtype).log()
         return masking.zero_empty((powers / p).exp(), mask).to(x.dtype)

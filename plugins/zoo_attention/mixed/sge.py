@@ -84,7 +84,9 @@ class SpatialGroupEnhance(nn.Module):
         deviation = masking.fill(c.sub_(masking.spread(middle, c)), mask, 0.0)
         number = masking.count(x, mask)
         freedom = number - 1 if self.use_sample_variance else number
-        freedom = freedom.clamp(min=1) if isinstance(freedom, Tensor) else max(freedom, 1)
+        freedom = (
+            freedom.clamp(min=1).to(c.dtype) if isinstance(freedom, Tensor) else max(freedom, 1)
+        )
         length = torch.linalg.vector_norm(
             deviation.flatten(2), dim=2
         )  # its slope at 0 is 0, not NaN
