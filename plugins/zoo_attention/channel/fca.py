@@ -113,6 +113,6 @@ def _cosines(frequencies: Tensor, size: int, x: Tensor) -> Tensor:
     """Return one cosine a frequency at `size` positions, (n, size), of at least float32."""
     dtype = torch.promote_types(x.dtype, torch.float32)
     middles = torch.arange(size, device=x.device, dtype=dtype) + 0.5
-    amplitudes = torch.where(frequencies > 0, math.sqrt(2), 1.0).to(dtype)
+    amplitudes = 1 + (frequencies > 0).to(dtype) * (math.sqrt(2) - 1)
     waves = torch.cos(frequencies[:, None].to(dtype) * (math.pi / 7) * middles)
     return amplitudes[:, None] * waves
