@@ -8,7 +8,6 @@ What earlier processes left is deleted by its age and never because its owner se
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import stat
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from zoo.errors import DigestMismatch, FetchError, NotFound, Unavailable
 from zoo.store.cache import Cache, cannot_write
+from zoo.store.hashing import BackgroundSha256
 from zoo.transports import Body
 
 _PIECE = 2**20
@@ -47,6 +47,8 @@ class Partial:
         self.sha256, self.size, self._cache = sha256, size, cache
         self._source: Path | None = None
         self._create()
+        self._digest = BackgroundSha256()
+        self.start_over()
 
     def _create(self) -> None:
         folder = self._cache.partial_folder
@@ -57,11 +59,10 @@ class Partial:
             self._file = os.open(self.path, flags, 0o444)  # the mode is for those who open it later
         except OSError as error:
             raise cannot_write(self._cache.root, error) from error
-        self.start_over()
 
     def start_over(self) -> None:
         """Forget all bytes."""
-        self._digest = hashlib.sha256()
+        self._digest.reset()
         self.done = self._copied = 0
         self.borrowed = False
         self.validator: str | None = None
@@ -90,19 +91,19 @@ class Partial:
         self.borrowed = self.done > 0
         self.validator = body.validator
 
-    def write(self, chunk: bytes | memoryview) -> None:
+    def write(self, chunk: bytes) -> None:
         """Append bytes.
 
         Raises:
             FetchError: The disk is full, or the cache cannot be written to.
         """
         rest = memoryview(chunk)
+        self._digest.update(chunk)
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
             raise cannot_write(self._cache.root, error) from error
-        self._digest.update(chunk)
         self.done += len(chunk)
 
     def copy_older(self) -> None:
@@ -120,9 +121,8 @@ class Partial:
         self._copied, self.borrowed = self.done, self.done > 0
 
     def _copy(self, file: FileIO) -> None:
-        piece = memoryview(bytearray(_PIECE))
-        while self.done < self.size and (count := file.readinto(piece)):
-            self.write(piece[: min(count, self.size - self.done)])
+        while piece := file.read(min(_PIECE, self.size - self.done)):
+            self.write(piece)
 
     def is_right(self) -> bool:
         """Whether the bytes are those of the blob: so many, with that digest."""
@@ -167,12 +167,15 @@ class Partial:
         """Begin another file with the bytes of this one, which has lost its name but is still open."""
         with open(self._file, "rb", buffering=0) as nameless:
             self._create()
+            self.start_over()
             nameless.seek(0)
             self._copy(nameless)
 
     def close(self) -> None:
         """Close the file. It stays for a later process to begin with if it holds more than there was before."""
-        os.close(self._file)
+        self._digest.close()
+        with suppress(OSError):  # it is closed already where the disk was too full for a copy
+            os.close(self._file)
         if self.done <= self._copied:
             self.delete()
 
