@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def fill(x: Tensor, mask: Tensor | None, value: float) -> Tensor:
@@ -58,17 +58,3 @@ def norm(x: Tensor, mask: Tensor | None, order: int) -> Tensor:
 def spread(gate: Tensor, x: Tensor) -> Tensor:
     """Return a gate (N, C) as (N, C, 1, ...), in the dtype of x, so that x can be multiplied by it."""
     return gate.to(x.dtype)[(..., *[None] * (x.ndim - 2))]
-
-
-def normalize(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return `norm(x)` of a batch norm whose training statistics are those of real positions only.
-
-    Masked positions come out as 0 when their statistics had to be left out.
-    """
-    if mask is None or not norm.training:
-        out: Tensor = norm(x)
-        return out
-    last = x.movedim(1, -1)  # (N, *spatial, C)
-    real = last[mask]  # (M, C)
-    normal = norm(real[(..., *[None] * (x.ndim - 2))]).reshape(real.shape)
-    return torch.zeros_like(last).masked_scatter(mask.unsqueeze(-1), normal).movedim(-1, 1)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import normalizing
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -71,7 +71,7 @@ class ExternalAttention(nn.Module):
         if self.merge is None or self.norm is None:
             return reading.as_map(read, x)
         check_batch_norm(self, x, mask)
-        y = masking.normalize(self.norm, reading.as_map(self.merge(read), x), mask)
+        y = normalizing.batch_norm(self.norm, reading.as_map(self.merge(read), x), mask)
         return functional.relu(x + y.to(x.dtype))
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:

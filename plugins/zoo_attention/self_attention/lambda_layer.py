@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, normalizing
 from zoo_attention.checks import (
     check_batch_norm,
     check_call,
@@ -82,8 +82,8 @@ class LambdaLayer(nn.Module):
         row, key = self._project(x, mask)
         check_batch_norm(self, x, mask)
         flat = None if mask is None else mask.flatten(1)
-        query = masking.normalize(self.norm_query, row[:, : self.widths[0]], flat)
-        value = masking.normalize(self.norm_value, row[:, -self.widths[2] :], flat)
+        query = normalizing.batch_norm(self.norm_query, row[:, : self.widths[0]], flat)
+        value = normalizing.batch_norm(self.norm_value, row[:, -self.widths[2] :], flat)
         samples = x.shape[0]
         value = masking.fill(value, flat, 0.0)
         value = value.reshape(samples, -1, self.depth, value.shape[2])  # (N, v, u, P)

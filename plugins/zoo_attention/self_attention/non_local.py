@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import normalizing
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -88,7 +88,7 @@ class NonLocal(nn.Module):
         y = reading.as_map(self.merge(y), x)
         if self.norm is not None:
             check_batch_norm(self, x, mask)
-            y = masking.normalize(self.norm, y, mask).to(x.dtype)
+            y = normalizing.batch_norm(self.norm, y, mask).to(x.dtype)
         return x + y
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
