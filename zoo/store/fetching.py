@@ -154,7 +154,8 @@ def _complete(
         return partial.finish()
     except Unavailable:
         if found := cache.find(partial.sha256, partial.size):
-            return found  # whoever deleted ours had fetched it himself
+            partial.delete()  # whoever deleted the first one had fetched the blob himself
+            return found
         raise
 
 
