@@ -21,19 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo import AttentionMap, InvalidValue
+from zoo import AttentionMap
 from zoo_attention import masking
-from zoo_attention.branch.sampling import Tempered, convolve
-from zoo_attention.checks import (
-    check_bool,
-    check_call,
-    check_construction,
-    check_integer,
-    check_odd,
-)
+from zoo_attention.branch.sampling import MixedKernels, convolve
+from zoo_attention.checks import check_bool, check_call, check_integer
 
 
-class DynamicConv(Tempered):
+class DynamicConv(MixedKernels):
     """Convolve each sample with its own mixture of several kernels.
 
     Args:
@@ -67,29 +61,22 @@ class DynamicConv(Tempered):
         temperature: float = 30.0,
         use_bias: bool = True,
     ) -> None:
-        super().__init__(temperature)
-        check_construction(self, channels, ndim)
-        check_integer(self, "num_kernels", num_kernels)
-        check_odd(self, "kernel_size", kernel_size)
-        check_integer(self, "groups", groups)
+        super().__init__(
+            channels,
+            ndim=ndim,
+            num_kernels=num_kernels,
+            kernel_size=kernel_size,
+            groups=groups,
+            temperature=temperature,
+        )
         check_integer(self, "reduction", reduction)
         check_integer(self, "min_hidden", min_hidden)
         check_bool(self, "use_bias", use_bias)
-        if channels % groups:
-            raise InvalidValue(
-                f"{type(self).__name__}: channels is {channels}, but must be a multiple of {groups}, groups."
-            )
-        self.channels = channels
-        self.ndim = ndim
-        self.groups = groups
         hidden = max(channels // reduction, min_hidden)
         self.reduce = nn.Linear(channels, hidden, bias=False)
         self.expand = nn.Linear(hidden, num_kernels)
-        shape = (channels, channels // groups, *[kernel_size] * ndim)
-        bound = math.prod(shape[1:]) ** -0.5  # as torch's convolutions
-        self.weight = nn.Parameter(torch.empty(num_kernels, *shape).uniform_(-bound, bound))
-        bias = torch.empty(num_kernels, channels).uniform_(-bound, bound) if use_bias else None
-        self.bias = None if bias is None else nn.Parameter(bias)
+        bias = torch.empty(num_kernels, channels).uniform_(-self.bound, self.bound)
+        self.bias = nn.Parameter(bias) if use_bias else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the convolution of each sample with its kernel."""
@@ -108,5 +95,4 @@ class DynamicConv(Tempered):
         check_call(self, x, mask)
         scores = self.expand(functional.relu(self.reduce(masking.mean(x, mask))))
         shares = (scores / self.temperature).softmax(1)
-        mixture = shares.to(self.weight.dtype) @ self.weight.flatten(1)
-        return shares, torch.unflatten(mixture, 1, self.weight.shape[1:])
+        return shares, self.mix(shares)

@@ -17,27 +17,18 @@ Differs  f, c and s are shared by all kernels, as in the authors' code (OSVAI/OD
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo import AttentionMap, InvalidValue
+from zoo import AttentionMap
 from zoo_attention import masking
-from zoo_attention.branch.sampling import Tempered, convolve
-from zoo_attention.checks import (
-    check_batch_norm,
-    check_bool,
-    check_call,
-    check_construction,
-    check_integer,
-    check_odd,
-)
+from zoo_attention.branch.sampling import MixedKernels, convolve
+from zoo_attention.checks import check_batch_norm, check_bool, check_call, check_integer
 from zoo_attention.normalizing import batch_norm
 
 
-class OmniDimensionalConv(Tempered):
+class OmniDimensionalConv(MixedKernels):
     """Convolve each sample with its own mixture of kernels, weighed along all axes.
 
     Args:
@@ -69,23 +60,18 @@ class OmniDimensionalConv(Tempered):
         temperature: float = 30.0,
         use_batch_norm: bool = False,
     ) -> None:
-        super().__init__(temperature)
-        check_construction(self, channels, ndim)
-        check_integer(self, "num_kernels", num_kernels)
-        check_odd(self, "kernel_size", kernel_size)
-        check_integer(self, "groups", groups)
+        super().__init__(
+            channels,
+            ndim=ndim,
+            num_kernels=num_kernels,
+            kernel_size=kernel_size,
+            groups=groups,
+            temperature=temperature,
+        )
         check_integer(self, "reduction", reduction)
         check_integer(self, "min_hidden", min_hidden)
         check_bool(self, "use_batch_norm", use_batch_norm)
-        if channels % groups:
-            raise InvalidValue(
-                f"{type(self).__name__}: channels is {channels}, but must be a multiple of {groups}, groups."
-            )
-        self.channels, self.ndim, self.groups = channels, ndim, groups
         hidden = max(channels // reduction, min_hidden)
-        shape = (channels, channels // groups, *[kernel_size] * ndim)
-        bound = math.prod(shape[1:]) ** -0.5  # as torch's convolutions
-        self.weight = nn.Parameter(torch.empty(num_kernels, *shape).uniform_(-bound, bound))
         self.reduce = nn.Linear(channels, hidden, bias=False)
         self.norm = nn.BatchNorm1d(hidden) if use_batch_norm else None
         self.sizes: list[int] = [channels, channels, kernel_size**ndim, num_kernels]
@@ -94,9 +80,8 @@ class OmniDimensionalConv(Tempered):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the convolution of each sample with its kernel."""
         outputs, inputs, places, shares = self._weights(x, mask)
-        mixture = shares.to(self.weight.dtype) @ self.weight.flatten(1)
-        mixture = torch.unflatten(mixture, 1, self.weight.shape[1:])  # (N, C, C / groups, *kernel)
-        weight = mixture * places.reshape(-1, 1, 1, *self.weight.shape[3:])
+        weight = self.mix(shares)  # (N, C, C / groups, *kernel)
+        weight = weight * places.reshape(-1, 1, 1, *self.weight.shape[3:])
         weight = weight * masking.spread(outputs, x)[..., None].to(weight.dtype)
         read = masking.fill(x, mask, 0.0) * masking.spread(inputs, x)
         return convolve(read, weight, None, groups=self.groups).to(x.dtype)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_attention.checks import check_positive
+from zoo import InvalidValue
+from zoo_attention.checks import check_construction, check_integer, check_odd, check_positive
 
 
 class Tempered(nn.Module):
@@ -34,6 +37,56 @@ class Tempered(nn.Module):
         """
         check_positive(self, "temperature", temperature)
         self.temperature.fill_(temperature)
+
+
+class MixedKernels(Tempered):
+    """A module with several kernels, of which each sample gets a mixture.
+
+    Args:
+        channels: Number of channels C, a multiple of `groups`.
+        ndim: Number of spatial dimensions, 1 or 2.
+        num_kernels: Number of kernels K, at least 1.
+        kernel_size: Side of the kernels, odd.
+        groups: Number of groups of the convolution, at least 1.
+        temperature: What scores are divided by at first, above 0.
+
+    Raises:
+        InvalidValue: A value is of the wrong type or out of its range, or `channels` is no multiple of
+            `groups`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int,
+        num_kernels: int,
+        kernel_size: int,
+        groups: int,
+        temperature: float,
+    ) -> None:
+        super().__init__(temperature)
+        check_construction(self, channels, ndim)
+        check_integer(self, "num_kernels", num_kernels)
+        check_odd(self, "kernel_size", kernel_size)
+        check_integer(self, "groups", groups)
+        if channels % groups:
+            raise InvalidValue(
+                f"{type(self).__name__}: channels is {channels}, but must be a multiple of {groups}, groups."
+            )
+        self.channels = channels
+        self.ndim = ndim
+        self.groups = groups
+        shape = (channels, channels // groups, *[kernel_size] * ndim)
+        self.bound = math.prod(shape[1:]) ** -0.5  # as torch's convolutions
+        self.weight = nn.Parameter(
+            torch.empty(num_kernels, *shape).uniform_(-self.bound, self.bound)
+        )
+
+    def mix(self, shares: Tensor) -> Tensor:
+        """Return the mixture of kernels for shares (N, K), (N, C, C / groups, *kernel)."""
+        mixture = shares.to(self.weight.dtype) @ self.weight.flatten(1)
+        return torch.unflatten(mixture, 1, self.weight.shape[1:])
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> Tensor:
