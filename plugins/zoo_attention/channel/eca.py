@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_call, check_construction, check_odd
 
 
@@ -46,16 +46,17 @@ class EfficientChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        check_call(self, x, mask)
+        return weighing.weigh_by_means(x, mask, self._gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, between 0 and 1."""
-        return AttentionMap(channel=self._gate(x, mask))
-
-    def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         check_call(self, x, mask)
-        z = masking.mean(x, mask).unsqueeze(1)  # (N, 1, C)
-        return torch.sigmoid(self.conv(z).squeeze(1))  # (N, C)
+        return AttentionMap(channel=self._gate(masking.mean(x, mask)))
+
+    def _gate(self, z: Tensor) -> Tensor:
+        """Return the gate of the means, both (N, C)."""
+        return torch.sigmoid(self.conv(z.unsqueeze(1)).squeeze(1))
 
 
 def _adaptive_size(channels: int) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_bool, check_call, check_choice, check_construction
 
 
@@ -55,15 +55,17 @@ class EffectiveSqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        check_call(self, x, mask)
+        return weighing.weigh_by_means(x, mask, self._gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, from 0 to 1."""
-        return AttentionMap(channel=self._gate(x, mask))
-
-    def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         check_call(self, x, mask)
-        logits = self.mix(masking.mean(x, mask))  # (N, C)
+        return AttentionMap(channel=self._gate(masking.mean(x, mask)))
+
+    def _gate(self, z: Tensor) -> Tensor:
+        """Return the gate of the means, both (N, C)."""
+        logits = self.mix(z)
         return (
             functional.hardsigmoid(logits) if self.gate == "hard_sigmoid" else torch.sigmoid(logits)
         )

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap, InvalidValue
-from zoo_attention import checks, masking
+from zoo_attention import checks, masking, weighing
 
 # Frequencies (rows, columns) of the 7 x 7 grid in the order of what each alone achieved, or from low to high.
 _RANKS = {
@@ -87,7 +87,7 @@ class FrequencyChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        return weighing.weigh(x, self._gate(x, mask))
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, between 0 and 1."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_bool, check_call, check_construction, check_positive
 
 _EPS = 1e-5
@@ -50,15 +50,16 @@ class GaussianContext(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        check_call(self, x, mask)
+        return weighing.weigh_by_means(x, mask, self._gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, from 0 to 1."""
-        return AttentionMap(channel=self._gate(x, mask))
-
-    def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         check_call(self, x, mask)
-        z = masking.mean(x, mask)  # (N, C)
+        return AttentionMap(channel=self._gate(masking.mean(x, mask)))
+
+    def _gate(self, z: Tensor) -> Tensor:
+        """Return the gate of the means, both (N, C)."""
         deviation = z - z.mean(1, keepdim=True)
         variance = deviation.square().mean(1, keepdim=True)
         u = deviation * torch.rsqrt(variance + _EPS**2)

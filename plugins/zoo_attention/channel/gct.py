@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_call, check_choice, check_construction, check_positive
 
 
@@ -64,7 +64,7 @@ class GatedChannelTransform(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        return weighing.weigh(x, self._gate(x, mask))
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, between 0 and 2."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap, InvalidValue
-from zoo_attention import checks
+from zoo_attention import checks, weighing
 from zoo_attention.channel import gathering
 
 
@@ -83,7 +83,10 @@ class GatherExcite(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its values weighed."""
-        return x * self._gate(x, mask).to(x.dtype)
+        gate = self._gate(x, mask)
+        if self.extent is None:
+            return weighing.weigh(x, gate.flatten(1))
+        return x * gate.to(x.dtype)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, or with an extent of each position, between 0 and 1."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking, normalizing
+from zoo_attention import masking, normalizing, weighing
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -63,7 +63,7 @@ class SecondOrderPooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
-        return x * masking.spread(self._gate(x, mask), x)
+        return weighing.weigh(x, self._gate(x, mask))
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, between 0 and 1."""

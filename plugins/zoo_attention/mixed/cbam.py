@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -75,7 +75,7 @@ class ConvBlockAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels and positions weighed."""
-        weighed = x * masking.spread(self._channel_gate(x, mask), x)
+        weighed = weighing.weigh(x, self._channel_gate(x, mask))
         gate = spatial_weights(self, weighed, mask).to(x.dtype)
         if weighed.requires_grad or gate.requires_grad:
             return weighed * gate

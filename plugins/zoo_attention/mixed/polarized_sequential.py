@@ -21,7 +21,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_call, check_choice, check_construction
 from zoo_attention.mixed.polarizing import (
     EXPANSIONS,
@@ -67,7 +67,7 @@ class SequentialPolarizedAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels and then its positions weighed."""
         check_call(self, x, mask)
-        weighed = x * masking.spread(self.channel_gate(x, mask), x)
+        weighed = weighing.weigh(x, self.channel_gate(x, mask))
         gate: Tensor = self.spatial_gate(weighed, mask).to(x.dtype)  # (N, 1, *spatial)
         if weighed.requires_grad or gate.requires_grad:
             return weighed * gate

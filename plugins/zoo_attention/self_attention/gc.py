@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, weighing
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -82,7 +82,7 @@ class GlobalContext(nn.Module):
         summary = self.expand(functional.relu(self.norm(self.reduce(context))))
         if self.fusion == "add":
             return x + masking.spread(summary, x)
-        return x * masking.spread(summary.sigmoid(), x)
+        return weighing.weigh(x, summary.sigmoid())
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position in the summary, summing to 1."""
