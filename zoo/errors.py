@@ -93,8 +93,11 @@ class MissingExtra(ZooError, ImportError):
     """An optional dependency is not installed."""
 
 
-def near_misses(name: str, known: Iterable[str], *, most: int = 8) -> str:
-    """Return the end of an error message: the names like `name`, else all (at most `most`)."""
+def near_misses(name: str, known: Iterable[str], *, most: int = 8, total: int | None = None) -> str:
+    """Return the end of an error message: the names like `name`, else all (at most `most`).
+
+    Where there are too many to compare, `known` holds the likeliest and `total` says how many there are.
+    """
     from difflib import get_close_matches
 
     names = sorted(set(known))
@@ -104,4 +107,5 @@ def near_misses(name: str, known: Iterable[str], *, most: int = 8) -> str:
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     shown = ", ".join(map(repr, names[:most]))
-    return f"Known: {shown}{f' and {len(names) - most} more' if len(names) > most else ''}."
+    more = (total or len(names)) - most
+    return f"Known: {shown}{f' and {more} more' if more > 0 else ''}."

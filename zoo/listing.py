@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import UnknownName, near_misses
@@ -11,7 +11,8 @@ from zoo.plugins import catalog as default_catalog
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
-    from zoo.registry.index import Listing
+    from zoo.registry.index import Index
+    from zoo.registry.selecting import Selection
 
 
 class VariantRow(NamedTuple):
@@ -36,6 +37,50 @@ class VariantRow(NamedTuple):
     metrics: dict[str, dict[str, Any]]
     pretrained: bool
     registry: str
+
+
+class Found:
+    """Variants that a query takes in; each is read in its turn, for there may be a hundred thousand.
+
+    Args:
+        parts: Those of each registry.
+        sort: `ref`, `params`, or the name of a metric.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Registry, Selection]], sort: str) -> None:
+        self._parts = parts
+        self._sort = sort
+
+    def count(self) -> int:
+        """How many there are."""
+        return sum(selection.count() for _, selection in self._parts)
+
+    def __iter__(self) -> Iterator[VariantRow]:
+        """Yield each, in order."""
+        from heapq import merge
+
+        keys: dict[str, Callable[[VariantRow], Any]] = {
+            "ref": _name,
+            "params": lambda row: (row.params is None, row.params or 0, _name(row)),
+        }
+        parts = [self._rows(*part) for part in self._parts]
+        return merge(*parts, key=keys.get(self._sort, self._by_metric))
+
+    def _by_metric(self, row: VariantRow) -> tuple[float, str]:
+        return -row.metrics.get(self._sort, {"mean": float("-inf")})["mean"], _name(row)
+
+    def _rows(self, registry: Registry, selection: Selection) -> Iterator[VariantRow]:
+        for listing in selection.sorted_by(self._sort):
+            yield VariantRow(
+                ref=f"{listing.name}@{listing.number}",
+                summary=listing.summary,
+                components=listing.components,
+                input=listing.input,
+                params=listing.params,
+                metrics=listing.metrics,
+                pretrained=listing.sha256 is not None,
+                registry=registry.name,
+            )
 
 
 def list_variants(
@@ -72,44 +117,75 @@ def list_variants(
         InvalidValue: The condition on a metric is not of that form.
         UnknownName: There is no such family, or nothing to sort by.
     """
-    from zoo.registry.defaults import default_registries
-    from zoo.registry.queries import Condition, Query
-    from zoo.registry.resolving import newest, usable
-
-    members = _family(family, catalog or default_catalog()) if family is not None else None
-    query = Query(
-        pattern=pattern,
+    found = find_variants(
+        pattern,
         backbone=backbone,
         attention=attention,
-        members=members,
+        family=family,
         head=head,
         ndim=ndim,
         max_params=max_params,
-        condition=Condition.parse(metric) if metric is not None else None,
+        metric=metric,
+        sort=sort,
+        registries=registries,
+        catalog=catalog,
     )
-    rows: dict[str, VariantRow] = {}
-    known: set[str] = (
-        set()
-    )  # the first registry that knows a name answers, even if nothing of it will do
-    for registry, index in usable(registries if registries is not None else default_registries()):
-        for listing in newest(index.listings()):
-            if listing.name not in known:
-                rows[listing.name] = _row(registry, listing)
-        known.update(index.names())
-    return _sorted([row for name, row in rows.items() if query.takes(name, row)], sort)
+    return list(found)
 
 
-def _row(registry: Registry, listing: Listing) -> VariantRow:
-    return VariantRow(
-        ref=f"{listing.name}@{listing.number}",
-        summary=listing.summary,
-        components=tuple(listing.components),
-        input=listing.input,
-        params=listing.params,
-        metrics=listing.metrics,
-        pretrained=listing.sha256 is not None,
-        registry=registry.name,
-    )
+def find_variants(
+    pattern: str = "*",
+    *,
+    family: str | None = None,
+    metric: str | None = None,
+    sort: str = "ref",
+    registries: Sequence[Registry] | None = None,
+    catalog: Catalog | None = None,
+    **conditions: Any,
+) -> Found:
+    """As `list_variants`, but without holding them all at once: there may be a hundred thousand."""
+    from zoo.registry.queries import Condition, Query
+    from zoo.registry.resolving import is_met
+    from zoo.registry.selecting import Selection
+
+    members = _family(family, catalog or default_catalog()) if family is not None else None
+    condition = Condition.parse(metric) if metric is not None else None
+    query = Query(pattern, members=members, condition=condition, **conditions)
+    opened = _opened(registries)
+    parts = []
+    for number, (registry, index) in enumerate(opened):
+        # The first registry that knows a name answers, even if nothing of it will do.
+        hidden = [name for _, earlier in opened[:number] for name in earlier.names()]
+        parts.append((registry, Selection(index, query, holds=is_met, hidden=hidden)))
+    if sort not in ("ref", "params"):
+        _check_metric(sort, [index for _, index in opened])
+    return Found(parts, sort)
+
+
+def names_like(name: str, registries: Sequence[Registry] | None = None) -> str:
+    """Return the end of an error message: the names of variants like `name`, else some."""
+    found = [index.similar_names(name) for _, index in _opened(registries)]
+    names = [name for similar, _ in found for name in similar]
+    return near_misses(name, names, total=sum(count for _, count in found))
+
+
+def _opened(registries: Sequence[Registry] | None) -> list[tuple[Registry, Index]]:
+    from zoo.registry.defaults import default_registries
+    from zoo.registry.resolving import usable
+
+    return list(usable(default_registries() if registries is None else registries))
+
+
+def _name(row: VariantRow) -> str:
+    return row.ref.partition("@")[0]
+
+
+def _check_metric(name: str, indices: Sequence[Index]) -> None:
+    known = {metric for index in indices for metric in index.metrics()}
+    if name not in known:
+        raise UnknownName(
+            f"Nothing to sort by is called {name!r}. {near_misses(name, known | {'ref', 'params'})}"
+        )
 
 
 def _family(family: str, offers: Catalog) -> set[str]:
@@ -122,18 +198,3 @@ def _family(family: str, offers: Catalog) -> set[str]:
         for component in offers.components("attention")
         if component.family == family
     }
-
-
-def _sorted(rows: list[VariantRow], key: str) -> list[VariantRow]:
-    if key == "ref":
-        return sorted(rows, key=lambda row: row.ref)
-    if key == "params":
-        return sorted(rows, key=lambda row: (row.params is None, row.params or 0, row.ref))
-    known = {metric for row in rows for metric in row.metrics}
-    if rows and key not in known:
-        raise UnknownName(
-            f"Nothing to sort by is called {key!r}. {near_misses(key, known | {'ref', 'params'})}"
-        )
-    return sorted(
-        rows, key=lambda row: (-row.metrics.get(key, {"mean": float("-inf")})["mean"], row.ref)
-    )

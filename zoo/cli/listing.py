@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from zoo import api
 from zoo.cli.arguments import whole_number
-from zoo.cli.terminal import count, figure, say, say_json, table, width, wrap
+from zoo.cli.terminal import (
+    complain,
+    count,
+    figure,
+    say,
+    say_json,
+    say_json_list,
+    table,
+    width,
+    wrap,
+)
 from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.listing import VariantRow, list_variants
+from zoo.listing import VariantRow, find_variants, names_like
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -20,6 +31,7 @@ SUMMARY = "list variants, or components"
 
 
 # What `zoo list` and `zoo.list_variants` call alike.
+_LIMIT = 1000  # rows of a table that somebody may still want to read
 _CONDITIONS = ("backbone", "attention", "family", "head", "ndim", "max_params", "metric")
 
 
@@ -34,6 +46,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("--max-params", "N", "only variants with at most so many parameters, e.g. 1M"),
         ("--metric", "M", "only variants of which this holds, e.g. 'mnist/test/top1>0.99'"),
         ("--sort", "KEY", "ref (default), params, or a metric such as mnist/test/top1"),
+        (
+            "--limit",
+            "N",
+            f"show at most so many variants (default: {_LIMIT}, with --json all; 0: all)",
+        ),
     ):
         parser.add_argument(words, metavar=metavar, help=text)
     parser.add_argument(
@@ -84,19 +101,25 @@ def _variants(args: Namespace) -> None:
     conditions = {name: getattr(args, name) for name in _CONDITIONS}
     if args.max_params is not None:
         conditions["max_params"] = whole_number(args.max_params, "--max-params")
-    rows = list_variants(args.glob, **conditions, sort=args.sort or "ref")
-    if not rows:
+    limit = None if args.json else _LIMIT
+    if args.limit is not None:
+        limit = whole_number(args.limit, "--limit") or None
+    found = find_variants(args.glob, **conditions, sort=args.sort or "ref")
+    rows = islice(found, limit)
+    if not found.count():
         _check_names(args)
     if args.json:
-        say_json([row._asdict() for row in rows])
-    elif rows:
-        show_variants(rows)
+        say_json_list(row._asdict() for row in rows)
+    elif shown := list(rows):
+        show_variants(shown)
+        if (there := found.count()) > len(shown):
+            complain("note", f"{len(shown)} of {there} variants are shown. All: --limit 0")
     else:
         say(*wrap(_nothing_found(args), width()))
 
 
 def _components(args: Namespace) -> None:
-    for name in (*_CONDITIONS, "sort"):
+    for name in (*_CONDITIONS, "sort", "limit"):
         if name != "family" and getattr(args, name) is not None:
             raise InvalidValue(
                 f"--{name.replace('_', '-')} picks variants; leave it out with --components."
@@ -148,15 +171,14 @@ def _check_names(args: Namespace) -> None:
 
 
 def _nothing_found(args: Namespace) -> str:
-    everything = list_variants()
-    if not everything:
+    if not find_variants().count():
         return "There are no variants in any registry yet. `zoo list --components` lists what to compose one from."
     asked = [f"a name like {args.glob!r}"] if args.glob != "*" else []
     for name in _CONDITIONS:
         value = getattr(args, name)
         asked += [f"--{name.replace('_', '-')} {value}"] if value is not None else []
-    names = [row.ref.partition("@")[0] for row in everything]
-    hint = "" if _is_pattern(args.glob) or args.glob in names else near_misses(args.glob, names)
+    known = _is_pattern(args.glob) or find_variants(args.glob).count()
+    hint = "" if known else names_like(args.glob)
     wider = "Leave out a condition to see more, or all:" if len(asked) > 1 else "To see them all:"
     return " ".join(
         part

@@ -51,6 +51,18 @@ def say_json(data: Any) -> None:
     _put(sys.stdout, text.replace("\x7f", "\\u007f") + "\n")
 
 
+def say_json_list(items: Iterable[Any]) -> None:
+    """As `say_json` with a list, but writing each item before the next is asked for."""
+    import json
+
+    start = "["
+    for item in items:
+        lines = json.dumps(item, indent=2, allow_nan=False).replace("\x7f", "\\u007f")
+        _put(sys.stdout, f"{start}\n  " + lines.replace("\n", "\n  "))
+        start = ","
+    _put(sys.stdout, "[]\n" if start == "[" else "\n]\n")
+
+
 def complain(kind: str, message: str) -> None:
     """Write an error or a warning to the standard error output."""
     with suppress(OSError, ZooError):  # what was said before stands before

@@ -1,7 +1,7 @@
 """The compiled index of a registry: a small SQLite file, so that look-ups need not read YAML.
 
 It is made once for each content of a registry.yaml (its name is that content's sha256), in a temporary
-file that is renamed when whole. Where the cache cannot be written to, it is made in memory.
+file that is renamed when whole. Where no folder can be written to and trusted, it is made in memory.
 """
 
 from __future__ import annotations
@@ -10,29 +10,25 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from zoo.errors import RegistryError
 from zoo.refs import VersionNumber
-from zoo.registry.reader import read_capped
+from zoo.registry.compiling import LAYOUT, compile_index
+from zoo.registry.private import NotPrivate, open_private, private_folder
 
-if TYPE_CHECKING:
-    from zoo.registry.schema import Row
-
-_TABLES = """
-CREATE TABLE head (id TEXT, serial INTEGER, skipped TEXT);
-CREATE TABLE versions (
-    name TEXT, major INTEGER, minor INTEGER, patch INTEGER, pre TEXT, yanked TEXT, summary TEXT,
-    components TEXT, input TEXT, params INTEGER, metrics TEXT, requires TEXT, sha256 TEXT, data TEXT
-);
-CREATE INDEX by_name ON versions (name);
-CREATE INDEX by_digest ON versions (sha256);
-"""
-# Part of the file's name, so that an index of other tables is never opened.
-LAYOUT = hashlib.sha256(_TABLES.encode()).hexdigest()[:8]
+# Two of the columns stand for lists that many versions have in common; see `compiling`.
+_COLUMNS = "name, major, minor, patch, pre, yanked, summary, composition, params, metrics, requirement, sha256"
+# What is left behind by a process that was killed, and an index that nobody may need any more.
+_TEMPORARY_AGE, _INDEX_AGE = 86400.0, 90 * 86400.0
+_PIECE = 2**20
+# So many names are compared one by one with a name that nobody knows.
+_SIMILAR = 200
 
 
 class Listing(NamedTuple):
@@ -55,11 +51,11 @@ class Listing(NamedTuple):
     number: VersionNumber
     yanked: str | None
     summary: str
-    components: list[str]
+    components: tuple[str, ...]
     input: str
     params: int | None
     metrics: dict[str, dict[str, Any]]
-    requires: dict[str, str]
+    requires: Mapping[str, str]
     sha256: str | None
 
 
@@ -77,51 +73,114 @@ class Index:
     def __init__(self, connection: sqlite3.Connection, file: str) -> None:
         self._connection = connection
         self._file = file
+        self._composition = lru_cache(maxsize=1024)(self._find_composition)
+        self._requirement = lru_cache(maxsize=1024)(self._find_requirement)
         self.id: str
         self.serial: int
-        self.id, self.serial, skipped = connection.execute(
-            "SELECT id, serial, skipped FROM head"
-        ).fetchone()
-        self.skipped: list[str] = json.loads(skipped)
+        self.id, self.serial = connection.execute("SELECT id, serial FROM head").fetchone()
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence about each version that was left out."""
+        return [row[0] for row in self._rows("SELECT sentence FROM skipped ORDER BY rowid")]
+
+    def skipped_of(self, name: str) -> list[str]:
+        """The sentences about versions of one variant that were left out."""
+        query = "SELECT sentence FROM skipped WHERE name = ? ORDER BY rowid"
+        return [row[0] for row in self._rows(query, (name,))]
 
     def names(self) -> list[str]:
         """The names of all variants, sorted."""
         return [row[0] for row in self._rows("SELECT DISTINCT name FROM versions ORDER BY name")]
 
+    def metrics(self) -> list[str]:
+        """The names of all figures, sorted."""
+        return [row[0] for row in self._rows("SELECT DISTINCT metric FROM figures ORDER BY metric")]
+
+    def similar_names(self, name: str) -> tuple[list[str], int]:
+        """What may be near misses of a name that nobody knows, and how many names there are.
+
+        Comparing a hundred thousand names letter by letter takes seconds; those that share the most pairs
+        of letters are found in a moment.
+        """
+        pairs = sorted({name[at : at + 2] for at in range(min(len(name), 64))})
+        score = " + ".join(["(instr(name, ?) > 0)"] * len(pairs)) or "0"
+        query = (
+            "SELECT name, count(*) OVER () FROM (SELECT DISTINCT name FROM versions) "  # noqa: S608 - only ?
+            f"ORDER BY {score} DESC, abs(length(name) - ?), name LIMIT {_SIMILAR}"
+        )
+        rows = list(self._rows(query, (*pairs, len(name))))
+        return [row[0] for row in rows], rows[0][1] if rows else 0
+
     def listings(self, name: str | None = None) -> Iterator[Listing]:
-        """Yield every version, or those of one variant."""
-        columns = "name, major, minor, patch, pre, yanked, summary, components, input, params, metrics, requires, sha256"
-        query = f"SELECT {columns} FROM versions"  # noqa: S608 - constant text
-        values: tuple[str, ...] = ()
-        if name is not None:
-            query, values = f"{query} WHERE name = ?", (name,)
+        """Yield every version, or those of one variant, the oldest first."""
+        if name is None:
+            yield from self.select("versions", "name, place")
+        else:
+            yield from self.select("versions WHERE name = ?", "place", (name,))
+
+    def select(self, rows: str, order: str, values: Sequence[Any] = ()) -> Iterator[Listing]:
+        """Yield the versions that a query over the tables gives; see `selecting`.
+
+        Args:
+            rows: What stands behind FROM.
+            order: What stands behind ORDER BY.
+            values: One for each `?` in the two.
+        """
+        query = f"SELECT {_COLUMNS} FROM {rows} ORDER BY {order}"  # noqa: S608 - texts of ours
         for row in self._rows(query, values):
+            components, kind = self._composition(row[7])
             yield Listing(
                 row[0],
                 VersionNumber(row[1], row[2], row[3], row[4]),
                 row[5],
                 row[6],
-                self._json(row[7]),
+                components,
+                kind,
                 row[8],
-                row[9],
-                self._json(row[10]),
-                self._json(row[11]),
-                row[12],
+                self._json(row[9]),
+                self._requirement(row[10]),
+                row[11],
             )
+
+    def compositions(self) -> Iterator[tuple[int, list[str], str]]:
+        """Yield which components stand together for which kind of input, each with its number."""
+        for number, components, kind in self._rows("SELECT * FROM compositions"):
+            yield number, self._json(components), kind
+
+    def requirements(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield which distributions are needed together, each with its number."""
+        for number, requires in self._rows("SELECT * FROM requirements"):
+            yield number, self._json(requires)
+
+    def count(self, rows: str, values: Sequence[Any] = ()) -> int:
+        """How many rows a query gives, by what stands behind FROM."""
+        query = f"SELECT count(*) FROM {rows}"  # noqa: S608 - texts of ours
+        number: int = next(self._rows(query, values))[0]
+        return number
 
     def data(self, name: str, number: VersionNumber) -> dict[str, Any]:
         """The entry of one version, as it stands in the registry."""
         key = (name, number.major, number.minor, number.patch, number.pre)
-        query = "SELECT data FROM versions WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)"
+        query = (
+            "SELECT data FROM entries JOIN versions ON version = id "
+            "WHERE (name, major, minor, patch, pre) = (?, ?, ?, ?, ?)"
+        )
         row = next(self._rows(query, key), (None,))
         entry: dict[str, Any] = self._json(row[0])
         return entry
 
-    def skipped_of(self, name: str) -> list[str]:
-        """The sentences about versions of one variant that were left out."""
-        return [sentence for sentence in self.skipped if sentence.startswith(f"{name}@")]
+    def _find_composition(self, number: int) -> tuple[tuple[str, ...], str]:
+        query = "SELECT components, input FROM compositions WHERE id = ?"
+        components, kind = next(self._rows(query, (number,)), (None, ""))
+        return tuple(self._json(components)), kind
 
-    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def _find_requirement(self, number: int) -> dict[str, str]:
+        query = "SELECT requires FROM requirements WHERE id = ?"
+        requires: dict[str, str] = self._json(next(self._rows(query, (number,)), (None,))[0])
+        return requires
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
@@ -142,83 +201,84 @@ def open_index(path: Path, cache: Path) -> Index:
 
     Args:
         path: The registry.yaml.
-        cache: Folder for compiled indices; made if need be.
+        cache: Where compiled indices are kept: in a folder beside it for each user, named like it with the
+            user's number.
 
     Raises:
         RegistryError: The registry cannot be read, or breaks a rule.
     """
-    content = read_capped(path)
-    target = cache / f"{hashlib.sha256(content).hexdigest()}-{LAYOUT}.sqlite"
-    with suppress(sqlite3.Error, TypeError, ValueError):  # absent or damaged: compiled below
-        return _open(target)
-    head, rows, skipped = _read(content, str(path))
-    temporary = cache / f".{target.name}.{os.urandom(8).hex()}.tmp"
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        with open(path, "rb") as file:
+            digest = _digest(file, str(path))
+            try:
+                return _open_kept(file, str(path), cache, digest)
+            except (OSError, sqlite3.Error) as error:
+                if isinstance(error, NotPrivate):
+                    _report(f"{error}, so it is not used, and {path} is compiled anew each time.")
+                connection = sqlite3.connect(":memory:", check_same_thread=False)
+                _fill(connection, file, str(path), digest)
+                return Index(connection, str(path))
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _open_kept(file: BinaryIO, source: str, cache: Path, digest: str) -> Index:
+    """Open the index that is kept on the disk, made first if need be."""
+    target = private_folder(cache) / f"{digest}-{LAYOUT}.sqlite"
+    with suppress(OSError, sqlite3.Error, TypeError):  # absent, damaged or planted: made below
+        return _open(target)
+    temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(temporary)) as connection:
-            _fill(connection, head, rows, skipped)
+            connection.execute("PRAGMA journal_mode = OFF")  # half an index is deleted, not mended
+            _fill(connection, file, source, digest)
         os.replace(temporary, target)
-        return _open(target)
-    except (OSError, sqlite3.Error):
-        head, rows, skipped = _read(content, str(path))
-        connection = sqlite3.connect(":memory:", check_same_thread=False)
-        _fill(connection, head, rows, skipped)
-        return Index(connection, str(path))
     finally:
-        for leftover in (temporary, temporary.with_name(f"{temporary.name}-journal")):
-            with suppress(OSError):
-                leftover.unlink()
+        with suppress(OSError):
+            temporary.unlink()
+    _sweep(target.parent)
+    return _open(target)
 
 
-def _open(file: Path) -> Index:
-    address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+def _open(target: Path) -> Index:
+    connection = open_private(target)
     try:
-        return Index(connection, str(file))
+        return Index(connection, str(target))
     except Exception:
         connection.close()
         raise
 
 
-def _read(content: bytes, source: str) -> tuple[Any, Iterable[Row], list[str]]:
-    from zoo.registry.reader import parse_yaml
-    from zoo.registry.schema import read_head, read_rows
-
-    data, lines = parse_yaml(content, source)
-    head = read_head(data, source, lines)
-    skipped: list[str] = []
-    return head, read_rows(head, source, lines, skipped), skipped
+def _fill(connection: sqlite3.Connection, file: BinaryIO, source: str, digest: str) -> None:
+    file.seek(0)
+    if compile_index(file, source, connection) != digest:
+        raise RegistryError(f"{source} was changed while it was read. Try again.")
 
 
-def _fill(
-    connection: sqlite3.Connection, head: Any, rows: Iterable[Row], skipped: list[str]
-) -> None:
-    connection.executescript(_TABLES)
-    connection.executemany(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_record(row) for row in rows),
-    )
-    connection.execute(
-        "INSERT INTO head VALUES (?, ?, ?)", (head.id, head.serial, json.dumps(skipped))
-    )
-    connection.commit()
+def _digest(file: BinaryIO, source: str) -> str:
+    from zoo.registry.reader import check_size
+
+    check_size(os.fstat(file.fileno()).st_size, source)
+    digest, size = hashlib.sha256(), 0
+    while piece := file.read(_PIECE):
+        size += len(piece)
+        check_size(size, source)
+        digest.update(piece)
+    return digest.hexdigest()
 
 
-def _record(row: Row) -> tuple[Any, ...]:
-    number, entry = row.number, row.entry
-    return (
-        row.name,
-        number.major,
-        number.minor,
-        number.patch,
-        number.pre,
-        entry.status.get("yanked"),
-        row.summary,
-        json.dumps([f"{kind}/{name}" for kind, name in row.spec.components]),
-        row.spec.input.kind,
-        entry.params,
-        json.dumps(row.data.get("metrics", {})),
-        json.dumps(entry.requires),
-        entry.weights.sha256 if entry.weights else None,
-        json.dumps(row.data),
-    )
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left behind, and indices of contents that are long past."""
+    now = time.time()
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process was faster
+            age = _TEMPORARY_AGE if path.name.endswith(".tmp") else _INDEX_AGE
+            if path.lstat().st_mtime < now - age:
+                path.unlink()
+
+
+def _report(message: str) -> None:
+    import logging  # not at the top: `zoo list` has nothing to log
+
+    logging.getLogger("zoo").warning(message)

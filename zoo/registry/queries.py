@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from zoo.errors import InvalidValue
-
-if TYPE_CHECKING:
-    from zoo.listing import VariantRow
 
 _METRIC = re.compile(
     r"\s*([^\s<>=]+)\s*(?:(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*)?\Z"
 )
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
 _NDIMS = {"image": 2, "sequence": 1, "audio": 1, "text": 1}
 
 
@@ -46,14 +36,6 @@ class Condition(NamedTuple):
             )
         return cls(match[1], match[2], float(match[3] or 0))
 
-    def holds(self, metrics: dict[str, dict[str, Any]]) -> bool:
-        """Whether the figures of a version fulfil it."""
-        if self.metric not in metrics:
-            return False
-        return self.comparison is None or _COMPARISONS[self.comparison](
-            metrics[self.metric]["mean"], self.bound
-        )
-
 
 class Query(NamedTuple):
     """Conditions that all must hold; None asks for nothing. As in `zoo.list_variants`.
@@ -71,21 +53,21 @@ class Query(NamedTuple):
     max_params: int | None = None
     condition: Condition | None = None
 
-    def takes(self, name: str, row: VariantRow) -> bool:
-        """Whether a variant fulfils every condition."""
+    @property
+    def asks_for_components(self) -> bool:
+        """Whether there is a condition on components or on the input."""
+        asked = (self.backbone, self.attention, self.members, self.head, self.ndim)
+        return any(value is not None for value in asked)
+
+    def takes(self, components: Sequence[str], kind: str) -> bool:
+        """Whether components (`kind/name`) and the kind of input fulfil the conditions on them."""
         named = {"backbone": self.backbone, "attention": self.attention, "head": self.head}
         return (
-            fnmatchcase(name, self.pattern)
-            and all(_has(row, kind, wanted) for kind, wanted in named.items() if wanted is not None)
-            and (self.members is None or not self.members.isdisjoint(row.components))
-            and self.ndim in (None, _NDIMS[row.input])
-            and (
-                self.max_params is None
-                or (row.params is not None and row.params <= self.max_params)
-            )
-            and (self.condition is None or self.condition.holds(row.metrics))
+            all(_has(components, kind, name) for kind, name in named.items() if name is not None)
+            and (self.members is None or not self.members.isdisjoint(components))
+            and self.ndim in (None, _NDIMS[kind])
         )
 
 
-def _has(row: VariantRow, kind: str, wanted: str) -> bool:
-    return any(fnmatchcase(title, f"{kind}/{wanted}") for title in row.components)
+def _has(components: Sequence[str], kind: str, wanted: str) -> bool:
+    return any(fnmatchcase(title, f"{kind}/{wanted}") for title in components)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zoo import __version__
@@ -120,14 +120,9 @@ def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()
     raise UnknownName(f"There is no {ref}. Versions of {ref.name}: {have}.")
 
 
-def newest(listings: Iterable[Listing]) -> list[Listing]:
-    """For each variant the version that its plain name comes to; those that have none are left out."""
-    found: dict[str, Listing] = {}
-    for listing in listings:
-        there = found.get(listing.name)
-        if is_floating_target(listing) and (there is None or there.number < listing.number):
-            found[listing.name] = listing
-    return list(found.values())
+def is_met(requires: Mapping[str, str]) -> bool:
+    """Whether the distributions that a version needs are installed."""
+    return not _unmet(requires)
 
 
 def is_floating_target(listing: Listing) -> bool:
@@ -140,7 +135,11 @@ def _why_not(listing: Listing) -> str:
         return " (withdrawn)"
     if listing.number.pre:
         return " (pre-release: ask for it exactly)"
-    for distribution, specifier in listing.requires.items():
+    return _unmet(listing.requires)
+
+
+def _unmet(requires: Mapping[str, str]) -> str:
+    for distribution, specifier in requires.items():
         installed = _installed_version(distribution)
         if installed is None or not _satisfies(installed, specifier):
             return f" (needs {distribution} {specifier}, installed: {installed or 'none'})"
@@ -183,13 +182,17 @@ def _registry_of(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, In
     # One that is asked for by name is not left out: what is wrong with it is the answer.
     strictly = ((registry, registry.fresh_index(max_age)) for registry in asked)
     names: list[str] = []
+    total = 0
     for registry, index in strictly if ref.registry else usable(asked, max_age=max_age):
         if next(index.listings(ref.name), None) is not None or index.skipped_of(ref.name):
             return registry, index
-        names += index.names()
+        similar, count = index.similar_names(ref.name)
+        names += similar
+        total += count
     aged = any(registry.root is None for registry in asked) and not is_exact(ref)
     hint = " What was published within a day may need `zoo registry refresh`." if aged else ""
-    raise UnknownName(f"No variant is called {ref.name!r}. {near_misses(ref.name, names)}{hint}")
+    known = near_misses(ref.name, names, total=total)
+    raise UnknownName(f"No variant is called {ref.name!r}. {known}{hint}")
 
 
 def _asked(ref: Ref, registries: Sequence[Registry]) -> Sequence[Registry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -78,13 +79,22 @@ def read_head(data: Any, source: str, lines: Lines) -> Head:
     Raises:
         RegistryError: A field is missing, unknown or of the wrong form, or the schema is newer.
     """
-    if isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA:
-        raise RegistryError(
-            f"{source}: schema {data['schema']}; this version reads up to {SCHEMA}. Upgrade attn-zoo."
-        )
+    check_schema(data, source)
     head: Head = _convert(data, Head, source, lines, ())
     _name(head.id, source, lines, ("id",), dashes=True)
     return head
+
+
+def check_schema(data: Any, source: str) -> None:
+    """Check that a registry, of which only the top may be known, is none of a newer schema.
+
+    Raises:
+        RegistryError: It is.
+    """
+    if _is_newer(data):
+        raise RegistryError(
+            f"{source}: schema {data['schema']}; this version reads up to {SCHEMA}. Upgrade attn-zoo."
+        )
 
 
 def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iterator[Row]:
@@ -99,35 +109,46 @@ def read_rows(head: Head, source: str, lines: Lines, skipped: list[str]) -> Iter
     Raises:
         RegistryError: Something else is wrong.
     """
-    for name, variant_data in head.variants.items():
-        at: tuple[str, ...] = ("variants", name)
-        _name(name, source, lines, at)
-        variant: Variant = _convert(variant_data, Variant, source, lines, at)
-        for text, data in variant.versions.items():
-            here = (*at, "versions", text)
-            if (
-                isinstance(data, Mapping)
-                and type(data.get("schema")) is int
-                and data["schema"] > SCHEMA
-            ):
-                skipped.append(
-                    f"{name}@{text!r:.40} has schema {data['schema']}; upgrade attn-zoo to use it"
-                )
-                continue
-            try:
-                number = VersionNumber.parse(text)
-            except InvalidRef as error:
-                raise _wrong(source, lines, here, str(error)) from None
-            entry: Entry = _convert(data, Entry, source, lines, here)
-            _check_entry(entry, source, lines, here)
-            try:
-                spec = Spec.from_data(entry.spec, where=dotted((*here, "spec")))
-            except InvalidSpec as error:
-                raise RegistryError(f"{source}:{_line(lines, (*here, 'spec'))}: {error}") from None
-            if isinstance(spec.backbone.pretrained, str):
-                what = "a registry cannot name a file of yours; say true or false"
-                raise _wrong(source, lines, (*here, "spec", "backbone", "pretrained"), what)
-            yield Row(name, number, variant.summary, entry, spec, data)
+    for name, data in head.variants.items():
+        yield from read_variant(name, data, source, lines, skipped)
+
+
+def read_variant(
+    name: str, data: Any, source: str, lines: Lines, skipped: list[str]
+) -> Iterator[Row]:
+    """Check every version of one variant and yield it; see `read_rows`."""
+    at: tuple[str, ...] = ("variants", name)
+    _name(name, source, lines, at)
+    variant: Variant = _convert(data, Variant, source, lines, at)
+    for text, version in variant.versions.items():
+        if _is_newer(version):
+            skipped.append(
+                f"{name}@{text!r:.40} has schema {version['schema']}; upgrade attn-zoo to use it"
+            )
+        else:
+            yield _row(name, text, version, source, lines, summary=variant.summary)
+
+
+def _row(name: str, text: str, data: Any, source: str, lines: Lines, *, summary: str) -> Row:
+    at = ("variants", name, "versions", text)
+    try:
+        number = VersionNumber.parse(text)
+    except InvalidRef as error:
+        raise _wrong(source, lines, at, str(error)) from None
+    entry: Entry = _convert(data, Entry, source, lines, at)
+    _check_entry(entry, source, lines, at)
+    try:
+        spec = Spec.from_data(entry.spec, where=dotted((*at, "spec")))
+    except InvalidSpec as error:
+        raise RegistryError(f"{source}:{lines.at((*at, 'spec'))}: {error}") from None
+    if isinstance(spec.backbone.pretrained, str):
+        what = "a registry cannot name a file of yours; say true or false"
+        raise _wrong(source, lines, (*at, "spec", "backbone", "pretrained"), what)
+    return Row(name, number, summary, entry, spec, data)
+
+
+def _is_newer(data: Any) -> bool:
+    return isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA
 
 
 def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -> None:
@@ -162,6 +183,7 @@ def _check_entry(entry: Entry, source: str, lines: Lines, at: tuple[str, ...]) -
         )
 
 
+@lru_cache(maxsize=1024)  # a registry says the same few again and again
 def _is_requirement(distribution: str, specifier: str) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -199,11 +221,4 @@ def _name(
 
 
 def _wrong(source: str, lines: Lines, at: Sequence[str], what: str) -> RegistryError:
-    return RegistryError(f"{source}:{_line(lines, at)}: {dotted(at) or 'registry'}: {what}")
-
-
-def _line(lines: Lines, at: Sequence[str]) -> int:
-    path = tuple(at)
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
+    return RegistryError(f"{source}:{lines.at(at)}: {dotted(at) or 'registry'}: {what}")

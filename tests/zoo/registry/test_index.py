@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -20,8 +22,8 @@ ONE = VersionNumber(1, 0, 0)
 
 
 def compiled(cache: Path) -> list[Path]:
-    """All files in the folder of indices."""
-    return sorted((cache / "index").iterdir())
+    """All files in this user's folder of indices."""
+    return sorted((cache / f"index-{os.geteuid()}").iterdir())
 
 
 def test_what_the_registry_says_is_what_the_index_says(make_registry: MakeRegistry) -> None:
@@ -31,7 +33,7 @@ def test_what_the_registry_says_is_what_the_index_says(make_registry: MakeRegist
     assert registry.index.names() == ["a_net", "b_net"]
     first = min(registry.index.listings("a_net"), key=lambda one: one.number)
     assert (first.number, first.params, first.metrics) == (ONE, 7, entry["metrics"])
-    assert first.components == ["backbone/attn_cnn", "attention/se", "head/avg"]
+    assert first.components == ("backbone/attn_cnn", "attention/se", "head/avg")
     assert [str(one.number) for one in registry.index.listings("a_net")][1:] == ["1.1.0-rc1"]
     assert registry.index.data("a_net", ONE)["requires"] == {"attn-zoo": ">=0.1"}
     assert registry.version("a_net", ONE).metrics == entry["metrics"]
@@ -40,7 +42,7 @@ def test_what_the_registry_says_is_what_the_index_says(make_registry: MakeRegist
 def test_a_registry_is_read_once_for_each_content(make_registry: MakeRegistry, cache: Path) -> None:
     """The second time, YAML is not looked at; new content is compiled anew."""
     registry = make_registry(a_net={"1.0.0": {}})
-    with mock.patch.object(index, "_read", side_effect=AssertionError("read again")):
+    with mock.patch.object(index, "compile_index", side_effect=AssertionError("read again")):
         assert Registry(registry.root).index.names() == ["a_net"]
     assert make_registry(b_net={"1.0.0": {}}).index.names() == ["b_net"]
     assert len(compiled(cache)) == 2
@@ -55,7 +57,7 @@ def test_a_damaged_index_is_made_again(
     (file,) = compiled(cache)
     file.write_bytes(damage)
     assert Registry(registry.root).index.names() == ["a_net"]
-    with mock.patch.object(index, "_read", side_effect=AssertionError("not repaired")):
+    with mock.patch.object(index, "compile_index", side_effect=AssertionError("not repaired")):
         assert Registry(registry.root).index.names() == ["a_net"]
 
 
@@ -76,7 +78,8 @@ def test_damage_that_shows_only_in_a_look_up_is_an_error_of_ours(
     registry = make_registry(a_net={"1.0.0": {}})
     (file,) = compiled(cache)
     with sqlite3.connect(file) as connection:
-        connection.execute("UPDATE versions SET components = 'no JSON', data = NULL")
+        connection.execute("UPDATE compositions SET components = 'no JSON'")
+        connection.execute("UPDATE entries SET data = NULL")
     connection.close()
     damaged = Registry(registry.root)
     with pytest.raises(RegistryError, match=r"sqlite is damaged .*Delete it; it is made again"):
@@ -118,8 +121,8 @@ def test_any_folder_can_be_the_cache(
     """Signs that mean something in an address are part of its name."""
     root = make_registry(a_net={"1.0.0": {}}).root
     Registry(root, cache=tmp_path / name)
-    assert (tmp_path / name / "index").is_dir()
-    with mock.patch.object(index, "_read", side_effect=AssertionError("not found again")):
+    assert len(compiled(tmp_path / name)) == 1
+    with mock.patch.object(index, "compile_index", side_effect=AssertionError("not found again")):
         assert Registry(root, cache=tmp_path / name).index.names() == ["a_net"]
 
 
@@ -164,6 +167,68 @@ def test_versions_of_a_newer_schema_are_left_out(make_registry: MakeRegistry) ->
         "a_net@'2.0.0' has schema 2; upgrade attn-zoo to use it"
     ]
     assert len(Registry(registry.root).index.skipped) == 2
+
+
+def test_a_planted_index_is_not_trusted(make_registry: MakeRegistry, cache: Path) -> None:
+    """A file that others may write to, and a link: made again, and what the link names is left alone."""
+    root = make_registry(a_net={"1.0.0": {}}).root
+    (file,) = compiled(cache)
+    other = make_registry("other", planted={"1.0.0": {}})
+    (planted,) = (one for one in compiled(cache) if one != file)
+    content = planted.read_bytes()
+    for plant in (lambda: file.write_bytes(content), lambda: file.symlink_to(planted)):
+        file.unlink()
+        plant()
+        if not file.is_symlink():
+            assert Registry(root).index.names() == ["planted"]  # it is what would be believed
+            file.chmod(0o666)
+        assert Registry(root).index.names() == ["a_net"]
+        assert not file.is_symlink()
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert planted.read_bytes() == content
+    assert other.index.names() == ["planted"]
+
+
+def test_a_folder_of_others_is_not_used_and_said_to_be(
+    make_registry: MakeRegistry, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index is made in memory each time."""
+    root = make_registry(a_net={"1.0.0": {}}).root
+    (file,) = compiled(cache)
+    file.parent.chmod(0o777)
+    file.write_bytes(b"")
+    assert Registry(root).index.names() == ["a_net"]
+    assert "can be written to by other users, so it is not used" in caplog.text
+    assert file.read_bytes() == b""
+
+
+def test_what_killed_processes_left_behind_goes_with_the_next_compilation(
+    make_registry: MakeRegistry, cache: Path
+) -> None:
+    """By age: a temporary file of today may be somebody's at work."""
+    make_registry(a_net={"1.0.0": {}})
+    (file,) = compiled(cache)
+    ages = {".a.tmp": 2, ".b.tmp": 0, "c.sqlite": 100, "d.sqlite": 10}
+    for name, days in ages.items():
+        (file.parent / name).write_bytes(b"")
+        moment = time.time() - days * 86400
+        os.utime(file.parent / name, (moment, moment))
+    make_registry(b_net={"1.0.0": {}})
+    assert {path.name for path in compiled(cache)} >= {".b.tmp", "d.sqlite", file.name}
+    assert {path.name for path in compiled(cache)}.isdisjoint({".a.tmp", "c.sqlite"})
+
+
+def test_a_registry_that_changes_while_it_is_read_is_an_error(
+    make_registry: MakeRegistry, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read must be what was hashed; nothing is kept under the wrong name."""
+    root = make_registry(a_net={"1.0.0": {}}).root
+    for file in compiled(cache):
+        file.unlink()
+    monkeypatch.setattr(index, "_digest", lambda file, source: "0" * 64)
+    with pytest.raises(RegistryError, match=r"registry\.yaml was changed while it was read"):
+        Registry(root)
+    assert compiled(cache) == []
 
 
 def test_processes_that_compile_at_once_all_succeed(

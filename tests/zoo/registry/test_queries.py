@@ -1,30 +1,11 @@
-"""Conditions on figures."""
+"""Conditions of queries."""
 
 from __future__ import annotations
 
 import pytest
 
 from zoo import InvalidValue
-from zoo.registry.queries import Condition
-
-METRICS = {"pets/test/top1": {"mean": 0.9}}
-
-
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        ("pets/test/top1", True),
-        ("pets/test/top1>0.9", False),
-        ("pets/test/top1 >= 0.9", True),
-        ("pets/test/top1<1", True),
-        ("pets/test/top1<=.5", False),
-        ("pets/test/top1>8e-1", True),
-        ("birds/test/top1>0", False),
-    ],
-)
-def test_bounds_a_figure(text: str, holds: bool) -> None:
-    """The mean is compared; a figure that is not there fulfils nothing."""
-    assert Condition.parse(text).holds(METRICS) is holds
+from zoo.registry.queries import Condition, Query
 
 
 @pytest.mark.parametrize("text", ["", ">0.9", "a>", "a>b", "a=0.9", "a>0.9 b", "a>>1"])
@@ -35,3 +16,27 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
         match=r"is no condition on a metric; write e\.g\. 'cifar10-jpeg/test/top1>0.9'",
     ):
         Condition.parse(text)
+
+
+COMPONENTS = ("backbone/timm/resnet50", "attention/se", "attention/cbam", "head/gem")
+
+
+@pytest.mark.parametrize(
+    ("query", "takes"),
+    [
+        (Query(), True),
+        (Query(backbone="timm/*"), True),
+        (Query(backbone="resnet50"), False),
+        (Query(attention="cbam"), True),
+        (Query(attention="gem"), False),
+        (Query(head="g?m", attention="s*"), True),
+        (Query(ndim=2), True),
+        (Query(ndim=1), False),
+        (Query(members={"attention/eca", "attention/se"}), True),
+        (Query(members=set()), False),
+    ],
+)
+def test_a_query_asks_for_components_and_input(query: Query, takes: bool) -> None:
+    """By kind and name, with * and ?."""
+    assert query.takes(COMPONENTS, "image") is takes
+    assert query.asks_for_components is (query != Query())

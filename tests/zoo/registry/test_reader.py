@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import RegistryError
 from zoo.registry import reader
-from zoo.registry.reader import parse_yaml, read_yaml
+from zoo.registry.reader import parse_yaml, read_yaml, stream_yaml
 
 
 def parse(text: str | bytes) -> object:
@@ -122,7 +123,92 @@ def test_a_whole_number_without_end_stays_a_text() -> None:
 def test_lines_are_kept_for_messages() -> None:
     """Each place knows its line."""
     _, lines = parse_yaml(b"a:\n  b:\n    - x\n    - y: 1\n", "r")
-    assert (lines["a", "b", 0], lines["a", "b", 1, "y"]) == (3, 4)
+    assert [lines.at(path) for path in (["a", "b", 0], ["a", "b", 1, "y"])] == [3, 4]
+    assert lines.at(["a", "b", 1, "no", "such"]) == 4
+    assert lines.at(["no"]) == 1
+
+
+def pieces(text: str) -> list[tuple[str | None, object]]:
+    """The parts of a document whose variants come one by one."""
+    found = stream_yaml(io.BytesIO(text.encode()), "r.yaml", apart="variants")
+    return [(piece.key, piece.value) for piece in found]
+
+
+def test_the_entries_of_one_mapping_come_one_by_one() -> None:
+    """Whatever they are; the document comes last, without them."""
+    text = "id: x\nvariants:\n  a: {b: [1]}\n  c: 3\n  d:\n  e: [variants: {f: 1}]\nserial: 1\n"
+    assert pieces(text) == [
+        ("a", {"b": [1]}),
+        ("c", 3),
+        ("d", None),
+        ("e", [{"variants": {"f": 1}}]),
+        (None, {"id": "x", "variants": dict.fromkeys("acde"), "serial": 1}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["variants: [1, {a: 2}]", "variants: 3", "- variants: {a: 1}", "x"]
+)
+def test_what_is_no_such_mapping_comes_whole(text: str) -> None:
+    """The schema then says what is wrong."""
+    assert pieces(text) == [(None, parse(text))]
+
+
+def test_an_entry_comes_before_what_follows_it_is_read() -> None:
+    """A fault further down does not hold it back."""
+    stream = stream_yaml(io.BytesIO(b"variants: {a: 1, b: [}"), "r.yaml", apart="variants")
+    assert next(stream)[:2] == ("a", 1)
+    with pytest.raises(RegistryError, match=r"r\.yaml:1: no YAML"):
+        next(stream)
+
+
+def test_an_entry_knows_its_lines_and_the_top_of_its_document() -> None:
+    """By the paths that they have there."""
+    text = b"schema: 2\nvariants:\n  a:\n    b: 1\n  c:\n    d: 2\n"
+    _, second, _ = stream_yaml(io.BytesIO(text), "r", apart="variants")
+    assert (second.lines.at(["variants", "c", "d"]), second.top["schema"]) == (6, 2)
+
+
+def test_a_name_that_stands_twice_is_seen_even_if_the_first_is_gone() -> None:
+    """With the line of the second."""
+    with pytest.raises(RegistryError, match=r"r\.yaml:3: the key 'a' a second time in variants"):
+        pieces("variants:\n  a: {}\n  a: {}\n")
+
+
+def test_an_entry_with_too_many_places_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts for itself; a document that is read whole has no such limit."""
+    monkeypatch.setattr(reader, "PLACES_LIMIT", 5)
+    assert len(pieces("variants: {a: [1, 2, 3], b: [1, 2, 3], c: 1}")) == 4
+    with pytest.raises(RegistryError, match=r"an entry of more than 5 places in variants.b"):
+        pieces("variants: {a: 1, b: [1, 2, 3, 4, 5]}")
+    assert parse("variants: {b: [1, 2, 3, 4, 5]}")
+
+
+def test_an_endless_file_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size need not be known."""
+
+    class Endless(io.RawIOBase):
+        calls = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.calls += 1
+            return b"# and on\n".ljust(size)
+
+    endless = Endless()
+    monkeypatch.setattr(reader, "SIZE_LIMIT", 5 * 2**20)
+    with pytest.raises(RegistryError, match=r"r: more than 5242880 bytes; nothing of it is used"):
+        list(stream_yaml(endless, "r", apart=None))
+    assert endless.calls == 6
+
+
+def test_a_character_that_is_cut_between_two_reads_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a wrong byte after it has its place in the whole file."""
+    monkeypatch.setattr(reader, "_CHUNK", 3)
+    assert parse("a: '€€ü'") == {"a": "€€ü"}
+    with pytest.raises(RegistryError, match="byte 10 is no UTF-8"):
+        parse("a: '€€".encode() + b"\xff'")
+    with pytest.raises(RegistryError, match="byte 7 is no UTF-8"):
+        parse("a: '€".encode() + b"\xe2\x82")
 
 
 def test_bytes_that_are_no_utf8_are_refused() -> None:
