@@ -9,6 +9,7 @@ Mask     masked positions are not read, the table of positions is laid over the 
          sample without any real position gives zeros
 Cost     3 C^2 + 3 C + C O + O + (S^ndim + 1) C parameters, 2 (P + 1) C (C + 1) + C^2 + C O + C S (P + (ndim - 1) S
          H) multiply-adds, O = C, S = table_size
+Follows  the paper; where it is silent, the authors' code
 Differs  the table p, as long as the map in the authors' nets, follows the size at hand by linear interpolation (at
          S x S nothing changes; timm's is bicubic). O is C, not the width of a text
 """

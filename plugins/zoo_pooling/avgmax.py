@@ -4,6 +4,7 @@ Formula  y = (mean of x over space + maximum of x over space) / 2
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions
 Cost     no parameters, no multiply-adds
+Follows  common practice
 """
 
 from __future__ import annotations

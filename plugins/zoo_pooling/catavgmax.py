@@ -4,6 +4,7 @@ Formula  y = [mean of x over space; maximum of x over space]
 Shapes   x (N, C, *spatial) -> y (N, 2 C), same dtype and device
 Mask     over real positions
 Cost     no parameters, no multiply-adds
+Follows  common practice
 """
 
 from __future__ import annotations

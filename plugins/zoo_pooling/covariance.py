@@ -8,6 +8,7 @@ Formula  u = relu(BN(W x)), d channels;   S = covariance of u over the P positio
 Shapes   x (N, C, *spatial) -> y (N, d (d + 1) / 2), same dtype and device
 Mask     covariance over real positions, from which the norm learns; a sample without any gives zeros
 Cost     C d + 2 d parameters, C d P + d^2 P + (3 num_steps - 3) d^3 + d^2 multiply-adds, d = min(size, C)
+Follows  the paper; where it is silent, the authors' code
 Differs  d is never more than C. 256 channels, 5 steps, the norm and relu are those of the authors' code
          (jiangtaoxie/fast-MPN-COV), which has no W where C is 256 already. eps is added to the trace: a map that is
          the same everywhere gives zeros. Maps of fewer than d positions have a covariance without full rank, of

@@ -7,6 +7,7 @@ Formula  s_ki = w_k . x_i / ||w_k||;   y_k = mean over positions i of s_ki + lam
 Shapes   x (N, C, *spatial) -> y (N, num_classes) with its classifier w, else the means (N, C); dtype and device of x
 Mask     over real positions; a sample without any gives zeros
 Cost     no parameters, no multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  lambda, the temperatures of 1, 2, 4, 6 and 8 heads, and that w has no bias are those of the authors' code
          (Kevinz-code/CSRA), whose networks use lambda 0.1 with one head on VOC, 0.5 with 6 on COCO. w belongs to
          the classifier: `make_classifier`

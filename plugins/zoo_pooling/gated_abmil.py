@@ -6,6 +6,7 @@ Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions have no weight; a sample without any real one gives zeros
 Cost     2 C D + D parameters, P (2 C D + 2 D + C) multiply-adds, D = hidden_channels; `use_bias=True`: 2 D more
          parameters
+Follows  the paper
 Differs  default options and code: AMLab-Amsterdam/AttentionDeepMIL. Each sample is a bag of its positions, so that a batch holds several bags. No biases, as in the formula;
          the authors' code has them in all layers: `use_bias`. The one of the last layer changes nothing, for
          the softmax takes it out, and is left out

@@ -6,6 +6,7 @@ Formula  y = (mean over space of max(x, eps)^p)^(1 / p)
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
 Cost     1 parameter, C P multiply-adds
+Follows  the paper
 Differs  log p is learned instead of p, so that p stays positive. Powers are taken as exponentials, from
          the largest value down, so that x^p does not overflow. One p for all channels, as in the authors'
          code; the paper also allows one for each

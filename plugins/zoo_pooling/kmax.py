@@ -6,6 +6,7 @@ Formula  y[c] = the k largest of x[c] over space, those that come first standing
 Shapes   x (N, C, *spatial) -> y (N, C k), same dtype and device
 Mask     among real positions; where there are fewer than k, zeros follow
 Cost     no parameters, no multiply-adds. k of P values are selected for each channel
+Follows  the paper
 Differs  k does not depend on the length (the paper's last layer), and is 4 as in a public version of its network
          (FredericGodin/DynamicCNN). A map is read column by column. With k = 1 it is the head `max`, the max over
          time of Kim, arXiv 1408.5882

@@ -6,6 +6,7 @@ Formula  y = log(mean over space of exp(r x)) / r
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
 Cost     1 parameter, C P multiply-adds
+Follows  the paper; r is learned as in timm
 Differs  log r is learned instead of r, so that r stays positive: at r = 0 the formula is 0 / 0. r starts at 10
          and is learned, as in timm; the paper holds it fixed. One r for all channels. The maximum is
          taken out of the logarithm, so that nothing overflows

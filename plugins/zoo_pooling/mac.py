@@ -6,6 +6,7 @@ Formula  y = m / ||m||_2, with m = maximum of x over space
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
 Cost     no parameters, no multiply-adds. C P comparisons
+Follows  the paper
 Differs  the paper compares the maxima by their cosine; here they have length 1 so that a product is the cosine.
          Without that it is the head `max`. No whitening
 """

@@ -4,6 +4,7 @@ Formula  y = maximum of x over space, for a sequence the max over time of Kim, a
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions
 Cost     no parameters, no multiply-adds
+Follows  common practice
 """
 
 from __future__ import annotations

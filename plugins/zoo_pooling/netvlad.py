@@ -7,6 +7,7 @@ Formula  x_i of length 1;   a_k(x_i) = softmax over k of w_k . x_i + b_k;   V_k 
 Shapes   x (N, C, *spatial) -> y (N, K C), same dtype and device
 Mask     masked positions belong to no centre; a sample without any real one gives zeros
 Cost     2 K C + K parameters, 2 K C P + K C multiply-adds, K = num_centres
+Follows  the paper
 Differs  centres start at random with length 1: the paper starts from clusters of the data (`set_centres`). There
          w = 2 alpha c and b = -alpha ||c||^2, after which all three are learned apart; a common copy takes
          ||c|| instead of its square. No PCA

@@ -7,8 +7,8 @@ Formula  y = s / ||s||_2,   s = sum over regions R of f_R / ||f_R||_2,   f_R = m
          on the long one, evenly spaced, where m lets neighbours at l = 1 share as near to `overlap` as it can
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     regions are laid over the box of the real positions; a sample without any gives zeros
-Cost     no parameters, no multiply-adds. C P comparisons for each window on an axis: L (L + 1) / 2, or 6 L more
-         unless H = W
+Cost     no parameters, no multiply-adds. C P comparisons for each of the windows on an axis
+Follows  the paper; how many regions, a public toolbox
 Differs  no whitening of f_R. m is 2 to 7 unless H = W, and the sum may hold the whole map as one more region
          (`use_whole`), as in the retrieval toolbox of F. Radenovic (cirtorch), where the last division is a
          layer of its own; its start of a region, a float floored, is a whole division here. A sequence is

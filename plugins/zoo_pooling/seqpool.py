@@ -5,6 +5,7 @@ Formula  y = sum over positions k of a_k x_k, with a = softmax over positions of
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions have no weight; a sample without any real one gives zeros
 Cost     C parameters, 2 C P multiply-adds
+Follows  the paper
 Differs  the layer has no bias: the softmax takes it out. The norm before it is the backbone's
 """
 

@@ -7,6 +7,7 @@ Formula  u = mean of x over space, V = LN(x);   a = softmax over positions of (W
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions are not read; a sample without any real one gives zeros
 Cost     2 C^2 + 2 C parameters, 2 C^2 + 2 C P multiply-adds
+Follows  the paper; the norm stands as in timm
 Differs  the authors' code (billpsomas/simpool) subtracts the minimum of the whole batch, so that samples depend on
          each other; here it is the sample's own. Its beta, a learned number added where gamma is used, is left
          out; gamma = 2 is its default. Where the LayerNorm stands is as in timm, which equals this for gamma =

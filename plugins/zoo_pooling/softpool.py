@@ -5,6 +5,7 @@ Formula  y = sum over space of w x, with w = softmax of x over space
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
 Cost     no parameters, C P multiply-adds
+Follows  the paper
 Differs  one region, the whole map. The largest value is taken out of the exponentials, so that none overflows,
          and the output is never cut: a negative map stays
          negative. The gradient is that of the formula; the authors' kernels leave out how the weights change

@@ -7,6 +7,7 @@ Formula  y = [y_b for b in bins],   y_b[c, i, j] = maximum of x[c] over rows flo
 Shapes   x (N, C, *spatial) -> y (N, C * sum of b^ndim), same dtype and device
 Mask     the bins divide the box of the real positions; a bin without any gives zeros
 Cost     no parameters, no multiply-adds. Each axis is read once for each of its bins
+Follows  the paper
 Differs  bins of 1, 2 and 4 are those of the paper's figure 3, as a public note reads it (16, 4 and 1 values of a
          channel); its text has 1, 2 and 3 as an example, and 1, 2, 3 and 6 for its ImageNet networks. On
          maps smaller than the grid neighbouring bins share positions

@@ -6,6 +6,7 @@ Formula  m = mean of x over space;   y = [m; sqrt(mean of (x - m)^2 over space +
 Shapes   x (N, C, *spatial) -> y (N, 2 C), same dtype and device
 Mask     over real positions; a sample without any gives zeros
 Cost     no parameters, no multiply-adds
+Follows  the paper
 Differs  eps, inside the root, keeps the gradient of a constant map finite; the paper does not name one. The
          variance is that of the positions at hand, divided by P, not by P - 1
 """

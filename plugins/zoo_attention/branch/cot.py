@@ -10,6 +10,7 @@ Mask     masked positions are read as zeros; norms and means are over real posit
 Cost     k C^2 / 4 + C^2 + (2 C + k H) e + 3 k H + 2 e + 8 C + 3 C d + 3 d parameters, P (k C^2 / 4 + C^2 + (2 C + k
          H) e + k C + 2 C) + 3 C d multiply-adds, k = kernel_size^ndim, e = C // factor, H = C // share, d = max(C
          // 2, 32)
+Follows  the paper; where it is silent, the authors' code
 Differs  the paper leaves norms, groups and the fusion open: all are of the authors' code (JDAI-CV/CoTNet), where a
          head's channels are C / 8 apart, and no softmax makes weights of A. Norms of the fusion, of one sample,
          use their running statistics. Stride 1

@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions; masked positions are zeros to the convolution
 Cost     K (k C^2 / groups + C) + C h + K h + K parameters, (P + K) k C^2 / groups + C h + K h + K C multiply-adds,
          K = num_kernels, h = max(C // reduction, min_hidden), k = kernel_size^ndim
+Follows  the paper
 Differs  hidden width is at least 8 (`min_hidden=1` is the paper's). W has no bias. The temperature t stays where
          `set_temperature` puts it, and is saved with the weights. The paper starts at 30 and ends at 1. The batch
          norm and activation of the paper's layer are the backbone's. A reduction of 4 is that of two public versions

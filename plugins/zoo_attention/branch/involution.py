@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are read as zeros; the norm is over real positions
 Cost     C h + 2 h + (h + 1) k G parameters, P (C h + h k G + k C) multiply-adds, h = max(C // reduction,
          min_hidden), k = kernel_size^ndim, G = C // gcd(C, group_channels)
+Follows  the paper; where it is silent, the authors' code
 Differs  groups are gcd(C, group_channels) wide, so that narrow maps work. Hidden width is at least 8
          (`min_hidden=1` is the paper's). W1 has a bias and W0, before its norm, none, as in the authors' code
          (d-li14/involution). Stride 1

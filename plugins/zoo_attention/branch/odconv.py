@@ -9,6 +9,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions; masked positions are zeros to the convolution
 Cost     K k C^2 / groups + 3 C h + (h + 1) (k + K) + 2 C parameters, (P + K + 2) k C^2 / groups + 3 C h + h (k + K)
          + C P multiply-adds, K = num_kernels, h = max(C // reduction, min_hidden), k = kernel_size^ndim
+Follows  the authors' code; no batch norm, as in the paper's equation
 Differs  f, c and s are shared by all kernels, as in the authors' code (OSVAI/ODConv, read for this), not one a kernel
          as in the paper (and in that code's README). Its batch norm before the relu is `use_batch_norm=True`; that
          of one sample uses its running statistics. The temperature t stays where `set_temperature` puts it, and is

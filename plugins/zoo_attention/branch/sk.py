@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 
 Mask     masked positions are zeros to the convolutions; means and norms are over real positions
 Cost     M (k C^2 / G + 2 C) + (M + 1) C d + 2 d parameters, P M (k C^2 / G + C) + (M + 1) C d multiply-adds, M =
          num_paths, G = gcd(C, groups), d = max(C // reduction, min_hidden), k = 3^ndim
+Follows  the paper
 Differs  gcd(C, groups) groups, so that narrow maps work. The paper's second kernel is 5x5, as a 3x3 of dilation 2;
          `use_dilation=False` has kernels of 3, 5, ... positions. W and V have no biases, as in the equations. The
          norm of z, of one sample, which has no variance, uses its running statistics

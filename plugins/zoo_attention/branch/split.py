@@ -9,6 +9,7 @@ Mask     masked positions are zeros to the convolution; means and norms are over
 Cost     k C^2 / K + 2 R C + (R + 1) C h / K + 3 h + R C parameters, P (k C^2 / K + R C) + (R + 1) C h / K
          multiply-adds, K = groups, R = radix, k = kernel_size^ndim, h = K ceil(max(R C // reduction, min_hidden) /
          K)
+Follows  the paper; where it is silent, the authors' code
 Differs  W and V, in K groups, have biases, as in the authors' code (zhanghang1989/ResNeSt); hidden width is its
          max(R C // reduction, 32), rounded up to a multiple of K. The norm of z, of one sample, which has no
          variance, uses its running statistics

@@ -6,6 +6,7 @@ Formula  z = mean of x over space;   y = x * sigmoid(conv1d(z, k)), along the ch
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     k parameters, k C + C P multiply-adds, k = 2 floor((log2(C) + 1) / 4) + 1
+Follows  the paper
 Differs  nothing from the paper. The authors' released networks use kernel sizes chosen by hand for each
          stage: give `kernel_size`
 """

@@ -5,6 +5,7 @@ Formula  z = mean of x over space;   y = x * s(W z), with s(t) = min(max(t + 3, 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     C^2 parameters, C^2 + C P multiply-adds; `use_bias=True`: C more parameters
+Follows  the authors' code; without its bias, as in the paper
 Differs  the paper's equation, as a public note quotes it, writes a sigmoid (`gate="sigmoid"`) and no bias; the
          authors' networks (youngwanLEE/CenterMask and vovnet-detectron2, read for this) use the hard sigmoid above
          and a bias (`use_bias=True`)

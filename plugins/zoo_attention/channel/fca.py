@@ -8,6 +8,7 @@ Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     sums over real positions, their number for H W; positions count from the corner of the map
 Cost     2 C h parameters, C P min(num_frequencies, C) + 2 C h + C P multiply-adds, h = max(C // reduction,
          min_hidden)
+Follows  the paper; where it is silent, the authors' code
 Differs  the cosines are made for the size at hand, of the wave lengths that the paper's frequencies have in maps of
          a multiple of 7, for which its networks are made; other sizes they pool to such a one. With C < 16
          the first C frequencies are used, and groups differ by one where 16 does not divide C. Hidden width is at

@@ -6,6 +6,7 @@ Formula  z = mean of x over space;   u = (z - mean of z) / (standard deviation o
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     no parameters, C P + C multiply-adds; `is_learnable=True`: 1 parameter
+Follows  the paper, as a summary of it has it
 Differs  u divides by sqrt(variance + eps^2), whose gradient is finite where all channels have one mean. Checked
          against a summary with the paper's equations (a public reading note, "GCT"); the 3 and 1 of its
          learnt width (GCT-B1) are those of two independent public versions. Two others multiply by c^2 / 2

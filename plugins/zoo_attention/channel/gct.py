@@ -7,6 +7,7 @@ Formula  s_c = alpha_c sqrt(sum of x_c^2 over space + eps);   t_c = sqrt(C) s_c 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     sums are over real positions
 Cost     3 C parameters, C P + 2 C multiply-adds
+Follows  the paper
 Differs  "l1" of the paper's comparison as the authors' code has it. At the start alpha 1, gamma and beta 0: y is x
 """
 

@@ -12,6 +12,7 @@ Cost     no parameters, C P multiply-adds; `parameters='gather'`: (kernel_size^n
          multiply-adds; `parameters='both'`: (kernel_size^ndim + 2) C + 2 C h parameters, C P + 2 C h more
          multiply-adds, h = max(C // reduction, min_hidden); `extent=2, parameters='gather'`: (3^ndim + 2) C
          parameters, 3^ndim C ceil(H / 2) ceil(W / 2) more multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  a gathered position stands for just e of x: at sizes that e does not divide, usual rounding is another.
          The whole map's kernel has a size of its own and is stretched to the map, its sum kept. Layers of
          "gather" and "both" are those of the authors' repository. Hidden width is at least 8; `min_hidden=1` is

@@ -7,6 +7,7 @@ Formula  g_c = sqrt(sum of x_c^2 over space);   n_c = g_c / (mean of g over chan
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     sums are over real positions
 Cost     2 C parameters, C P + C multiply-adds
+Follows  the paper
 Differs  nothing from the paper, whose listing has eps 1e-6. At the start gamma and beta are 0: y is x
 """
 

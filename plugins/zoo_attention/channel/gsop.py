@@ -6,6 +6,7 @@ Formula  u = relu(BN(A x + a)), c channels;   K = covariance of u over the P pos
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     covariance over real positions; the norms learn from real positions and samples that have some
 Cost     5 C c + C + 4 c^2 + 9 c parameters, P c (C + c) + 4 c^2 + 4 C c + C P multiply-adds, c = min(size, C)
+Follows  the paper; where it is silent, the authors' code
 Differs  c is 128 where C is larger, as in the authors' networks, and never more than C. The authors' repository
          (ZilinGao) gives what the paper leaves open: norm and relu on u, 4 numbers a row, the norm of the rows;
          it has stride 2 in A in its first stage, left out here. The paper speaks of a non-linearity after

@@ -6,6 +6,7 @@ Formula  z = mean of x over space;   in each group of channels n_c = (z_c - m) /
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     2 C parameters, C P multiply-adds
+Follows  the paper; where it is silent, a public version
 Differs  there are as many groups as divide C, up to `groups`, and leave each at least 2 channels: one alone has
          no variance. The paper's text was not at hand for where w and b start and for the number of groups: w = 0,
          b = 1 and 16 groups are those of a public version that sets them on purpose (LCTGate in

@@ -5,6 +5,7 @@ Formula  w_c = |gamma_c| / sum of |gamma|, gamma the scales of BN;   y = x * sig
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     in training the norm learns from real positions
 Cost     2 C parameters, 2 C P multiply-adds
+Follows  the paper; absolute values as in the authors' code
 Differs  absolute values, as in the authors' code (Christian-lyc/NAM): the paper's gamma / sum of gamma is the same
          while all are positive. That code takes w as a constant: `use_constant_weights=True`. Where every
          gamma is 0, w is 0, not 0/0. The paper's half over positions, whose norm has one scale for each

@@ -6,6 +6,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions
 Cost     2 C h parameters, 2 C h + C P multiply-adds, h = max(C // reduction, min_hidden); `use_bias=True`: C + h
          more parameters
+Follows  the paper
 Differs  hidden width is at least 8: with fewer, narrow CIFAR nets keep one unit. `min_hidden=1` is the
          paper's. No biases, as in the formula; `use_bias=True` is what many networks were released with
 """

@@ -6,6 +6,7 @@ Formula  m_c, s_c = mean and standard deviation of channel c over space, s_c = s
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     mean and standard deviation over real positions; the norm learns from samples that have some
 Cost     4 C parameters, C P + 2 C multiply-adds
+Follows  the paper
 Differs  the variance is that of the paper's equation, divided by P; the authors' code (hyunjaelee410's repository)
          divides by P - 1: `use_sample_variance=True`. eps 1e-5, which neither has, keeps flat maps finite. The
          norm of one sample, which has no variance, uses its running statistics

@@ -10,6 +10,7 @@ Mask     z is the mean over real positions; masked positions are zeros to f1 and
 Cost     3 C h + 2 k h^2 + 3 C + 5 h + 3 parameters, 2 C h + P h (C + 2 k h + 1) + C P multiply-adds, h = max(C //
          reduction, min_hidden), k = 3^ndim; `use_inner_norms=True`: 8 h - 2 C - 2 more parameters;
          `combine='multiply'`: C P more multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  hidden width is at least 8 (`min_hidden=1` is the paper's). The formulas of the paper name no relu;
          these are where the authors' code (Jongchan/attention-module) has them. That code multiplies the
          branches, c * s (`combine="multiply"`), and has a norm after each hidden layer, not at the end

@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv7 
 Mask     mean and maximum over real positions; masked positions are zeros to the convolution
 Cost     2 C h + 2 k parameters, 3 C h + 2 k P + 2 C P multiply-adds, h = max(C // reduction, min_hidden), k =
          kernel_size^ndim; `use_bias=True`: C + h more parameters; `use_batch_norm=True`: 2 more parameters
+Follows  the paper
 Differs  hidden width is at least 8: with fewer, narrow CIFAR nets keep one unit. `min_hidden=1` is the
          paper's. No biases and no norm, as in the formulas. The authors' code has biases in m
          (`use_bias=True`), and a batch norm of momentum 0.01 after the convolution (`use_batch_norm=True`)

@@ -8,6 +8,7 @@ Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means are over real positions; the norm learns from strips that have some
 Cost     3 C h + 2 h parameters, 2 C h (H + W) + 2 C P multiply-adds, h = max(C // reduction, min_hidden);
          `use_bias=True`: 2 C + h more parameters
+Follows  the paper; where it is silent, the authors' code
 Differs  no biases beside the norm's; the authors' code (houqb/CoordAttention) has them (`use_bias=True`).
          The hard swish is that code's: the paper says "a non-linear activation"
 """

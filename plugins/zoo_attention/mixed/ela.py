@@ -8,6 +8,7 @@ Mask     means are over real positions; strips without any are zeros to the conv
          the norm's statistics
 Cost     C k + 2 C parameters, C k (H + W) + 2 C P multiply-adds, k = kernel_size channels_per_conv_group;
          `use_shared_layers=False`: C k + 2 C more parameters
+Follows  the paper; where it is silent, the authors' code
 Differs  the default is ELA-B: kernel 7, a convolution in C groups, a norm in 16. ELA-T has 5 and 32, ELA-S
          5 and ELA-L 7 with 8 channels a group of the convolution. Numbers of groups are greatest common
          divisors with C, so that any width works. Rows and columns go through the same convolution and

@@ -9,6 +9,7 @@ Formula  in each group of D = C / G channels, all groups with the same parameter
 Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means and variances are over real positions; masked positions are zeros to the convolution
 Cost     10 D^2 + 4 D parameters, C D (9 P + H + W) + 5 C P multiply-adds, D = C // gcd(C, groups)
+Follows  the paper
 Differs  there are gcd(C, groups) groups, so that any width works; at C <= 32 a group may be one channel,
          whose softmax is 1, as in the authors' code (YOLOonMe/EMA-attention-module) at C = 32. The mean of
          u over space is the bias of GN, and is taken from there

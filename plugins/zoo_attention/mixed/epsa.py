@@ -9,6 +9,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are zeros to the convolutions; means are over real positions
 Cost     C D k + 2 D h + D + h parameters, C D k P + 2 C h + C P multiply-adds, S = len(kernel_sizes), D = C // S, h
          = max(D // reduction, min_hidden), k = sum(kernel_sizes^ndim / gcd(D, groups))
+Follows  the paper
 Differs  the numbers of groups are gcd(D, g_s), so that narrow maps work. Hidden width is at least 8
          (`min_hidden=1` is the paper's). The authors' code (murufeng/EPSANet) puts the sizes one before
          the other, [F_S * a_S; ...; F_1 * a_1] (`use_reversed_order=True`). It replaces a convolution: y

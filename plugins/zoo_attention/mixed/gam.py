@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; kernel
 Mask     masked positions are zeros to the convolutions
 Cost     2 C h (1 + k) + 2 C + 2 h parameters, 2 C h (1 + k) P + 2 C P multiply-adds, h = max(C // reduction, 1), k
          = kernel_size^ndim; `use_batch_norm=True`: 2 C + 2 h more parameters
+Follows  the paper, as notes on it have it
 Differs  heavy: 50 times a layer of C to C / reduction. The paper's text, as notes on it give it, has a sigmoid after
          the first gate and no norms; code in circulation has a batch norm after each convolution
          (`use_batch_norm=True`), or leaves that sigmoid out (`use_channel_sigmoid=False`). No repository of the

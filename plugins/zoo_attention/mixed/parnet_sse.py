@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv3 
 Mask     the mean is over real positions, which alone the norms learn from; masked positions are zeros
          to the convolution
 Cost     (k + 2) C^2 + 6 C parameters, (k + 1) C^2 P + C^2 + C P multiply-adds, k = 3^ndim
+Follows  the paper; where it is silent, the authors' code
 Differs  of the paper's blocks this is RepVGG-SSE, which keeps size and width; it is not folded into one
          convolution after training. W has no bias, as in the authors' code (imankgoyal/NonDeepNetworks).
          It is a block of its own: y is no gated x

@@ -8,6 +8,7 @@ Formula  a = sigmoid(Wz (V x softmax(q x))), the softmax over positions;   q 1 x
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmaxes and the mean are over real positions
 Cost     2 C^2 + C parameters, 2 C^2 + 4 C P multiply-adds; `expansion='norm'`: 2 C more parameters
+Follows  the paper
 Differs  the default is the paper's equations. Its figure, as others read it, has a layer norm after Wz
          (`expansion="norm"`). The authors' code (DeLightCMU/PSA) takes the softmax of b after the product,
          over positions (`softmax_of="product"`), and swaps the names of a and b. For the "value" softmax

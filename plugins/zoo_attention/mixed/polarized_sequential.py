@@ -9,6 +9,7 @@ Formula  a = sigmoid(Wz (V x softmax(q x))), the softmax over positions;   q 1 x
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmaxes and the mean are over real positions
 Cost     2 C^2 + C parameters, 2 C^2 + 5 C P multiply-adds; `expansion='norm'`: 2 C more parameters
+Follows  the paper
 Differs  the default is the paper's equations. Its figure, as others read it, has a layer norm after Wz
          (`expansion="norm"`). The authors' code (DeLightCMU/PSA) has two layers there, C/2 to C/8 (here at
          least 4) to C, with a layer norm and a relu between them (`expansion="bottleneck"`), takes the

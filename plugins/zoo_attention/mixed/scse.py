@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     z is the mean over real positions; b is of each position alone
 Cost     2 C h + C parameters, 2 C h + 2 C P multiply-adds, h = max(C // reduction, 1); `use_bias=True`: C + h + 1
          more parameters
+Follows  the paper
 Differs  no biases, as in the formulas; the authors' code (ai-med/squeeze_and_excitation) has them
          (`use_bias=True`), and takes the larger of a * x and b * x (`combine="max"`)
 """

@@ -7,6 +7,7 @@ Formula  in each group of channels, over positions i:  c_i = x_i . mean of x;   
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     all means and deviations are over real positions
 Cost     2 G parameters, 2 C P + G P multiply-adds, G = gcd(C, groups)
+Follows  the paper
 Differs  there are gcd(C, groups) groups, so that any width works. s divides the squares by P as in the
          paper, where the authors' code (implus/PytorchInsight) divides by P - 1
          (`use_sample_variance=True`). One position has s = 0 and n = 0, not 0/0

@@ -9,6 +9,7 @@ Formula  each group's channels are halves p, q:   p' = p * sigmoid(w1 mean(p) + 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     means and variances are over real positions
 Cost     3 C / G parameters, (3 C P + 5 C) / 2 multiply-adds, G = gcd(C // 2, groups)
+Follows  the paper
 Differs  there are gcd(C / 2, groups) groups, so that any even width works
 """
 

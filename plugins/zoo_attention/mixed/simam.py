@@ -6,6 +6,7 @@ Formula  m, v = mean and variance of a channel over space;   e = (x - m)^2 / (4 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     mean and variance over real positions
 Cost     no parameters, 3 C P multiply-adds
+Follows  the authors' code
 Differs  the paper's equations divide the squares by the number of positions M, its listing and the
          authors' code (ZjjConan/SimAM, read for this) by M - 1. The default is the code, with which its figures were measured;
          `use_sample_variance=False` is the equations. A map of one position has variance 0, not 0/0

@@ -8,6 +8,7 @@ Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     maxima and means are over real positions; places of a plane without any are zeros to the
          convolution, and the norm does not learn from them
 Cost     6 k^2 + 6 parameters, 2 k^2 (H C + C W + P) + C P multiply-adds, k = kernel_size
+Follows  the paper; where it is silent, the authors' code
 Differs  the momentum of the norms, 0.01, is that of the authors' code (landskape-ai/triplet-attention);
          instead of rotating the map, it is pooled along each axis, and the three gates are added up
 """

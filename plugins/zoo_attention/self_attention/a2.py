@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the softmax over positions is over real ones
 Cost     4 C m + 3 m + C parameters, (4 C m + 2 m^2) P multiply-adds, m = max(C // reduction, 1). G is made first,
          so that nothing grows with P^2
+Follows  the paper
 Differs  both softmaxes are within one sample; a common copy takes one over the batch. Convolutions have biases.
          A quarter of C for m and n is that of the paper's experiments, as a public reading note has it
 """

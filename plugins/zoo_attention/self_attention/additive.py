@@ -7,6 +7,7 @@ Formula  Q, K = W_q x, W_k x, each position's scaled to length 1;   a = Q . w / 
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the length of a and the sum are over real positions
 Cost     4 C^2 + 5 C parameters, (4 C^2 + 3 C) P multiply-adds
+Follows  the authors' code
 Differs  the default is the authors' code as it is now (Amshaker/SwiftFormer, read for this): a is scaled to
          length 1, and W_O follows. The paper's equation, as a public reading note quotes it, is a softmax of a over
          positions: `normalization="softmax"`. "none" leaves a as the product gives it. In the code's first

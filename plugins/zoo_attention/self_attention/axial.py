@@ -7,9 +7,9 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; one ax
 Mask     masked positions are not read
 Cost     4 C^2 ndim parameters, 4 C^2 P ndim + 2 C P (W + (ndim - 1) H) multiply-adds; `use_bias=True`: 4 C ndim
          more parameters
+Follows  the paper
 Differs  the layer norms and position-wise layers of the paper's blocks are not here: backbones bring their own.
-         Its learnt positions have the size of the map; `positions="sine"` adds sine positions to what is
-         read, for any size. No biases (`use_bias`)
+         Its learnt positions have the map's size; `positions="sine"` is for any size. No biases (`use_bias`)
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read
 Cost     3 C^2 + ndim (2 size - 1) C / num_heads parameters, 3 C^2 P + 2 C P^2 + C P (W + (ndim - 1) H)
          multiply-adds. Memory grows with P^2
+Follows  the paper
 Differs  the paper's tables have the one size of its maps; here they hold the offsets up to `size` - 1, 14 x 14 being
          the paper's at 224 pixels, and farther offsets share the outermost vector, so that any size and any
          padding will do. It stands in place of a convolution: the input is not added

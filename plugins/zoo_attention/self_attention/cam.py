@@ -5,6 +5,7 @@ Formula  s_ji = softmax_i(A_i . A_j) over channels i;   E_j = beta sum over i of
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the products A_i . A_j are over real positions
 Cost     1 parameter, 2 C^2 P + C P multiply-adds
+Follows  the paper
 Differs  the authors' code (junfu1115/DANet, read for this) takes the softmax of max_i(A_i . A_j) - A_i . A_j:
          unlike channels are read most, not like ones. The default is the paper; `use_distance=True` is the
          code

@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; a line
 Mask     masked positions are not read
 Cost     C^2 + 2 C d + C + 2 d parameters, recurrence ((C^2 + 2 C d) P + (C + d) P (H + W)) multiply-adds, d = max(C
          // reduction, 1); `use_gamma=True`: 1 more parameter, recurrence C P more multiply-adds
+Follows  the paper
 Differs  the authors' code (speedinghzl/CCNet, read for this) weighs the sum by a parameter that starts at 0,
          and runs on CUDA only; the default is the paper, `use_gamma=True` has that weight
 """

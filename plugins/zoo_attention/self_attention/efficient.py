@@ -6,6 +6,7 @@ Formula  E = rho_q(Q) (rho_k(K)^T V), rho_q a softmax over the d_k channels of e
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     rho_k is over real positions
 Cost     4 C h + 3 h + C parameters, (4 C h + 2 h^2 / num_heads) P multiply-adds, h = max(C // reduction, num_heads)
+Follows  the paper
 Differs  heads are the authors' addition (cmsflash/efficient-attention, read for this), 1 is the paper. d_k
          and d_v are the user's to choose: here both are h, half of C, as in the non-local block that it
          replaces. Of the paper's two normalizations this is the softmax; the other divides Q and K by the

@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     the softmax and the batch norm are over real positions
 Cost     2 C^2 + 2 C S + 3 C parameters, (2 C^2 + 2 C S) P multiply-adds, S = memory_size; `use_block=False`: C^2 +
          2 C fewer parameters, C^2 P fewer multiply-adds
+Follows  the authors' code
 Differs  the default is the authors' block (MenghaoGuo/Awesome-Vision-Attentions, read for this): W_o with a batch
          norm, the input added, and a ReLU, around the paper's algorithm. There, M_v starts as the transpose
          of M_k; so does ours. One head, as in the paper's algorithm 1

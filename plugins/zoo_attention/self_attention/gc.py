@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sum are over real positions
 Cost     C + 2 C h + 2 h parameters, 2 C P + 2 C h multiply-adds, h = max(C // reduction, min_hidden);
          `use_bias=True`: C + h more parameters; `fusion='scale'`: C P more multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  hidden width is at least 8: a LayerNorm of one value is always 0. `min_hidden=1` is the paper's. No
          biases, as in the formula; the authors' code (xvjiarui/GCNet, read for this) has them
          (`use_bias=True`). W_v2 starts at 0 as there: the block starts as identity. `fusion="scale"` is

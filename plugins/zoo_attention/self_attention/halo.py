@@ -9,6 +9,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read
 Cost     3 C^2 + ndim (2 (b + halo_size) - 1) C / num_heads parameters, 3 C^2 P + 2 C Q s^ndim + ndim C Q s
          multiply-adds, b = block_size, s = b + 2 halo_size, Q = (b ceil(W / b)) (b ceil(H / b))^(ndim - 1)
+Follows  the paper
 Differs  any size: the last blocks are filled up and cropped. What lies outside the map is not read;
          `use_zero_padding=True` reads zeros there and at masked positions, as timm does. It stands in place
          of a convolution: the input is not added

@@ -9,6 +9,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sums are over real positions; the batch norms learn from these
 Cost     C w + 2 (num_heads k + v u) + k u r parameters, (C w + k v u + C k + k u v r) P multiply-adds, k =
          key_width, u = depth, v = C // num_heads, w = num_heads k + k u + v u, r = kernel_size^ndim
+Follows  the paper; sizes are timm's
 Differs  named `lambda_layer`, as a file of the name alone could not be imported. The paper has either all offsets
          of its one map size or a local r; r = 9 and 4 heads are timm's. The paper's ResNets have r = 23, or 7 with
          u = 4, as a public version quotes its table (leaderj1001/LambdaNetworks). `kernel_size=2 S - 1` is all of a

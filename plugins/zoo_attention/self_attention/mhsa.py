@@ -6,6 +6,7 @@ Formula  head_i = softmax(Q_i K_i^T / sqrt(d)) V_i, with Q_i, K_i, V_i = t W_i^Q
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read; what they read themselves is without meaning
 Cost     4 C^2 parameters, 4 C^2 P + 2 C P^2 multiply-adds; `use_bias=True`: 4 C more parameters
+Follows  the paper
 Differs  of section 3.1, LayerNorm(x + a(x)), the residual connection is here (`use_residual`) and the norm
          is not: backbones bring their own. No biases, as in the formula (`use_bias`). Sine positions
          (section 3.5) are added to what the attention reads, not to the x of the residual connection

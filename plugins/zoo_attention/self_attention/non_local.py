@@ -5,6 +5,7 @@ Formula  y_i = sum over j of softmax_j(theta(x_i) . phi(x_j)) g(x_j);   z = x + 
 Shapes   x (N, C, *spatial) -> z (N, C, *spatial), same dtype and device
 Mask     masked positions are not read; the batch norm learns from real positions
 Cost     4 C h + 3 h + 3 C parameters, 4 C h P + 2 h P^2 multiply-adds, h = max(C // reduction, 1)
+Follows  the paper
 Differs  theta, phi, g and W have biases, as convolutions have. The batch norm starts with weight 0, so the
          block starts as identity (section 3.3). Of the paper's four pairwise functions this is its default; the
          paper finds them to perform alike. `use_scale=True` divides the scores by sqrt(h), and

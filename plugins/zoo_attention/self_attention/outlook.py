@@ -7,6 +7,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are read as zeros, as is what lies outside the map, and say nothing
 Cost     2 C^2 + C + (C + 1) num_heads K^2 parameters, (2 C^2 + C num_heads K^2 + C K^2) P multiply-adds, K =
          kernel_size^ndim
+Follows  the paper
 Differs  stride 1. The input is added (`use_residual`); the norm and the other parts of the paper's block are not
          here. Heads are 32 wide in the paper: 4 is its number for C = 128
 """

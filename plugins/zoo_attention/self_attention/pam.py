@@ -8,6 +8,7 @@ Mask     masked positions are not read
 Cost     C^2 + 2 C h + C + 2 h + 1 parameters, (C^2 + 2 C h) P + 2 C P^2 + C P multiply-adds, h = max(C //
          reduction, 1); `use_bias=False`: C + 2 h fewer parameters. Queries and keys are filled up to C with zeros,
          so that torch's attention serves, which keeps no (P, P) matrix
+Follows  the authors' code
 Differs  the paper gives B and C all C channels (`reduction=1`); the default is the authors' code
          (junfu1115/DANet, read for this), with which its figures were measured: an eighth of them
 """

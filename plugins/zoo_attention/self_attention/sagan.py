@@ -6,6 +6,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     masked positions are not read
 Cost     2 C h + 2 C v + 1 parameters, 2 C (h + v) P + (max(h, v) + v) P^2 + C P multiply-adds, h = max(C //
          reduction, 1), v = max(C // value_reduction, 1). Queries narrower than values are filled up with zeros
+Follows  the paper
 Differs  the softmax is over what is read (i), as in the paper; several copies take it over j. In the paper
          all of W_f, W_g, W_h reduce C by 8; the authors' code (brain-research/self-attention-gan, read for
          this) has `value_reduction=2` and `use_subsampling=True`: a max pooling halves the map that W_f and

@@ -6,6 +6,7 @@ Formula  c = sum over j of softmax_j(W_I x_j) W_K x_j;   y_i = x_i + W_O (c * re
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     softmax and sum are over real positions
 Cost     3 C^2 + 4 C parameters, (2 C^2 + 3 C) P + C^2 multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  the input is added (`use_residual`), the norm and the other parts of the MobileViTv2 block are not here, and
          the map is not cut into patches: all positions make one summary. Layers have biases, as in the
          authors' code; that of W_I is left out, the softmax would not show it

@@ -8,6 +8,7 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     lengths and products are over real positions
 Cost     4 C^2 + num_heads parameters, 4 C^2 P + 2 C^2 P / num_heads + C^2 / num_heads multiply-adds;
          `use_bias=True`: 4 C more parameters
+Follows  the paper; the temperature multiplies as in the authors' code
 Differs  the temperature tau, one a head and 1 at the start, multiplies as in the authors' code; in the paper it
          divides. The input is added (`use_residual`), the norms and the other parts of the XCiT block are not
          here. No biases, as in the formula (`use_bias`; the code has one in W_O)

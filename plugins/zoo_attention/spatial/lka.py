@@ -8,6 +8,7 @@ Mask     masked positions are zeros to each convolution
 Cost     C (k + 3) parameters, C k P + C P multiply-adds, k = (2 dilation - 1)^ndim + ceil(kernel_size /
          dilation)^ndim + C; `use_bias=False`: 3 C fewer parameters; `use_projections=True`: 2 C^2 + 2 C more
          parameters, 2 C^2 P more multiply-adds
+Follows  the paper; where it is silent, the authors' code
 Differs  a is no gate between 0 and 1: it has no bound, and y grows with the square of x. The paper's networks hold
          this with the projections and the residual connection around it (`use_projections=True`). Biases, which
          the formula does not name, are those of the authors' networks; `use_bias=False` is without

@@ -5,6 +5,7 @@ Formula  y = x * sigmoid(conv7x7([mean of x over channels; maximum of x over cha
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device; conv7 for ndim 1
 Mask     masked positions are zeros to the convolution
 Cost     2 k parameters, 2 k P + C P multiply-adds, k = kernel_size^ndim; `use_batch_norm=True`: 2 more parameters
+Follows  the paper
 Differs  no norm, as in the formula; the authors' code has a batch norm of momentum 0.01 after the convolution
          (`use_batch_norm=True`)
 """

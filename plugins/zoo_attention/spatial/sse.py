@@ -6,6 +6,7 @@ Formula  y = x * sigmoid(w . x), w . x the product over channels at each positio
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     each position is weighed by itself alone
 Cost     C parameters, 2 C P multiply-adds; `use_bias=True`: 1 more parameter
+Follows  the paper
 Differs  no bias, as in the formula; `use_bias=True` is the authors' code
 """
 

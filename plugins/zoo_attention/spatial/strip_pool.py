@@ -7,6 +7,7 @@ Shapes   x (N, C, H, W) -> y (N, C, H, W), same dtype and device
 Mask     means over real positions; rows and columns without any are zeros to the convolutions
 Cost     7 C^2 + C parameters, 4 C^2 (H + W) + C P multiply-adds; `use_batch_norm=True`: 4 C more parameters, 3 C^2
          (H + W) + C^2 P + C P multiply-adds
+Follows  the paper
 Differs  the authors' code (houqb/SPNet, the SPBlock of its resnet.py) has a batch norm after each conv3, and a ReLU
          before W: `use_batch_norm=True`. Without, W is applied to rows and columns before they are added up: it is
          linear, and they are fewer. This is the paper's strip pooling module; its mixed one is not here
