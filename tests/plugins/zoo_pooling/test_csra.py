@@ -10,6 +10,7 @@ from zoo_pooling.csra import ClassResidualAttention
 
 import zoo
 from zoo import InvalidValue
+from zoo.testing.subject import Scoring
 
 TEMPERATURES = {
     1: [1],
@@ -35,6 +36,13 @@ def by_the_paper(x: torch.Tensor, weight: torch.Tensor, weights: list[float]) ->
                 attended = sum(p * s for p, s in zip(powers, scores, strict=True)) / sum(powers)
             y[n, row % classes] += sum(scores) / len(scores) + 0.1 * attended
     return y
+
+
+def golden_case() -> tuple[object, ...]:
+    """The case of the golden file: the head with its classifier, the shape of a sample, the slow formula."""
+    module = Scoring(ClassResidualAttention(4, num_heads=2), 3)
+    weights = TEMPERATURES[2]
+    return module, (4, 3, 2), lambda x: by_the_paper(x, module.classifier.weight, weights)
 
 
 @pytest.mark.parametrize("num_heads", [1, 2, 4, 6, 8])
