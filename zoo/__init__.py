@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo.api import predict as predict
     from zoo.api import publish as publish
     from zoo.api import save as save
+    from zoo.api import yank as yank
     from zoo.component import Component as Component
     from zoo.composition.costs import cost as cost
     from zoo.composition.finetuning import freeze as freeze
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from zoo.composition.introspection import attention_maps as attention_maps
     from zoo.composition.model import Model as Model
     from zoo.composition.slots import Slot as Slot
+    from zoo.downloads import download as download
+    from zoo.downloads import lock as lock
+    from zoo.downloads import sync as sync
+    from zoo.downloads import verify as verify
     from zoo.errors import AlreadyThere as AlreadyThere
     from zoo.errors import DigestMismatch as DigestMismatch
     from zoo.errors import FetchError as FetchError
@@ -49,6 +54,10 @@ if TYPE_CHECKING:
     from zoo.plugins import register as register
     from zoo.refs import ExactRef as ExactRef
     from zoo.registry import Registry as Registry
+    from zoo.registry.managing import add_registry as add_registry
+    from zoo.registry.managing import refresh as refresh
+    from zoo.registry.managing import registries as registries
+    from zoo.registry.managing import remove_registry as remove_registry
     from zoo.spec import Spec as Spec
     from zoo.transports import Body as Body
     from zoo.transports import Transport as Transport
@@ -63,6 +72,7 @@ _PUBLIC = {
         "predict",
         "publish",
         "save",
+        "yank",
     ),
     "zoo.component": ("Component",),
     "zoo.composition.costs": ("cost",),
@@ -70,6 +80,7 @@ _PUBLIC = {
     "zoo.composition.introspection": ("AttentionMap", "attention_maps"),
     "zoo.composition.model": ("Model",),
     "zoo.composition.slots": ("Slot",),
+    "zoo.downloads": ("download", "lock", "sync", "verify"),
     "zoo.errors": (
         "AlreadyThere",
         "DigestMismatch",
@@ -92,6 +103,7 @@ _PUBLIC = {
     "zoo.plugins": ("Catalog", "attention", "backbone", "configure", "head", "register"),
     "zoo.refs": ("ExactRef",),
     "zoo.registry": ("Registry",),
+    "zoo.registry.managing": ("add_registry", "refresh", "registries", "remove_registry"),
     "zoo.spec": ("Spec",),
     "zoo.transports": ("Body", "Transport"),
 }

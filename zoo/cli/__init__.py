@@ -36,9 +36,17 @@ COMMANDS = {
     ),
     "train": Command("zoo.cli.train", "train a variant, or a YAML file with 'spec' and 'recipe'"),
     "evaluate": Command("zoo.cli.evaluate", "measure a variant or a file on data"),
-    "publish": Command(
-        "zoo.cli.publish", "publish a file as a version, in the registry of a folder"
+    "compare": Command("zoo.cli.compare", "compare runs over their seeds, or models on data"),
+    "get": Command("zoo.cli.get", "fetch weights, verify them, and print where they are"),
+    "verify": Command(
+        "zoo.cli.verify", "hash weights on this machine again, and name those that are damaged"
     ),
+    "cache": Command("zoo.cli.cache", "list or prune what was fetched, or say where it is"),
+    "lock": Command("zoo.cli.lock", "print a lock file that pins refs to versions and bytes"),
+    "sync": Command("zoo.cli.sync", "fetch everything that a lock file holds, verified"),
+    "registry": Command("zoo.cli.registry", "add, list, remove or refresh registries"),
+    "publish": Command("zoo.cli.publish", "publish a file as a version, in a registry"),
+    "yank": Command("zoo.cli.yank", "withdraw a version, with a reason"),
     "serve": Command("zoo.cli.serve", "serve a registry's folder to others, read-only, over HTTP"),
     "plugins": Command("zoo.cli.plugins", "list the plug-ins, and what is wrong with them"),
     "doctor": Command("zoo.cli.doctor", "check this installation"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, HelpFormatter
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from zoo.errors import InvalidValue, near_misses
 
+_TIMES = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
@@ -18,6 +20,31 @@ def make_parser(program: str, summary: str) -> ArgumentParser:
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
+
+
+def add_actions(parser: ArgumentParser, summaries: Mapping[str, str]) -> dict[str, ArgumentParser]:
+    """Give a command actions, `zoo COMMAND ACTION ...`; `args.action` then says which.
+
+    Args:
+        parser: The command's parser.
+        summaries: What each action does.
+
+    Returns:
+        The parser of each action.
+    """
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, help=", ".join(summaries)
+    )
+    return {
+        name: actions.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        for name, summary in summaries.items()
+    }
 
 
 def whole_number(text: str, option: str) -> int:
@@ -36,6 +63,18 @@ def whole_number(text: str, option: str) -> int:
     except ValueError:
         pass
     raise InvalidValue(f"{option}: {text!r} is no number. Write it like 300k, 1.5M or 1000000.")
+
+
+def duration(text: str, option: str) -> float:
+    """Read a time such as `90d`, `12h`, `30m` or `2w`, in seconds.
+
+    Raises:
+        InvalidValue: It is none.
+    """
+    number, unit = text.strip()[:-1], text.strip()[-1:]
+    if unit not in _TIMES or not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise InvalidValue(f"{option}: {text!r} is no time. Write it like 90d, 12h, 30m or 2w.")
+    return float(number) * _TIMES[unit]
 
 
 class _Parser(ArgumentParser):

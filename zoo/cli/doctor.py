@@ -14,6 +14,8 @@ from zoo.cli.terminal import say, say_json, width, wrap
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zoo.component import Component
     from zoo.registry import Registry
 
@@ -148,33 +150,48 @@ def check_plugins() -> Iterator[Finding]:
 
 
 def check_registries() -> Iterator[Finding]:
-    """Whether every registry can be read, and every blob it holds has the bytes that were published."""
+    """Whether every registry can be read, and every blob of those that came with packages is what was published."""
     from zoo.registry import Registry
+    from zoo.registry.configured import read_configured
     from zoo.registry.defaults import builtin_folder
 
+    reinstall = "Reinstall the package that brings it."
     try:
-        folders = [("the built-in registry", str(builtin_folder()))]
+        builtin = Registry(builtin_folder(), name="zoo", installed=True)
+        yield from _check_registry("the built-in registry", builtin, reinstall)
     except ZooError as error:
-        folders = []
         yield Finding(PROBLEM, str(error), f"pip install --force-reinstall {_DISTRIBUTION}")
-    folders += [("a plug-in's registry", folder) for folder in quiet_catalog().registries]
-    for whose, folder in folders:
+    for base in quiet_catalog().registries:
         try:
-            registry = Registry(folder)
+            brought = Registry(base, installed=True)
         except ZooError as error:
-            yield Finding(
-                PROBLEM, f"{whose} cannot be read: {error}", "Reinstall the package that brings it."
-            )
-            continue
-        number = len(registry.index.names())
-        yield Finding(
-            OK,
-            f"{whose} {registry.id} at {registry.root}: {number} variants, serial {registry.serial}",
-        )
-        yield from (
-            Finding(WARNING, skipped, "Upgrade attn-zoo.") for skipped in registry.index.skipped
-        )
-        yield from _check_blobs(registry)
+            yield Finding(PROBLEM, f"a plug-in's registry cannot be read: {error}", reinstall)
+        else:
+            yield from _check_registry("a plug-in's registry", brought, reinstall)
+    try:
+        for one in read_configured():
+            added = Registry(one.base, name=one.name)
+            advice = f"Mend it, or drop it: zoo registry remove {one.name}"
+            yield from _check_registry(f"the registry {one.name}", added, advice)
+    except ZooError as error:
+        yield Finding(PROBLEM, str(error), "Mend that file, or delete it.")
+
+
+def _check_registry(whose: str, registry: Registry, advice: str) -> Iterator[Finding]:
+    try:
+        index = registry.cached_index()
+    except ZooError as error:
+        yield Finding(PROBLEM, f"{whose} cannot be read: {error}", advice)
+        return
+    if index is None:
+        what = f"{whose} at {registry.base} was never fetched"
+        yield Finding(WARNING, what, "zoo registry refresh")
+        return
+    what = f"{whose} {index.id} at {registry.base}"
+    yield Finding(OK, f"{what}: {len(index.names())} variants, serial {index.serial}")
+    yield from (Finding(WARNING, skipped, "Upgrade attn-zoo.") for skipped in index.skipped)
+    if registry.installed and registry.root is not None:
+        yield from _check_blobs(registry, registry.root)
 
 
 def check_cache() -> Iterator[Finding]:
@@ -218,7 +235,7 @@ def _load_failure(component: Component) -> str:
     return ""
 
 
-def _check_blobs(registry: Registry) -> Iterator[Finding]:
+def _check_blobs(registry: Registry, root: Path) -> Iterator[Finding]:
     from zoo.store import read_blob
 
     for listing in registry.index.listings():
@@ -227,7 +244,7 @@ def _check_blobs(registry: Registry) -> Iterator[Finding]:
             continue
         name = f"{listing.name}@{listing.number}"
         try:
-            read_blob(registry.root, weights["sha256"], weights["size"])
+            read_blob(root, weights["sha256"], weights["size"])
         except ZooError as error:
             yield Finding(
                 PROBLEM, f"{name}: {error}", "Reinstall the package that brings the registry."

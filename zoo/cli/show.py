@@ -13,13 +13,14 @@ from zoo.cli.listing import component_data
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
 from zoo.errors import UnknownName
+from zoo.finding import find
 from zoo.grammar import is_short_form
 from zoo.plugins import catalog
-from zoo.registry.defaults import default_registries
 
 if TYPE_CHECKING:
     from zoo.component import Component
     from zoo.registry import Registry
+    from zoo.registry.index import Listing
     from zoo.spec import Version
 
 SUMMARY = "show all that is known of a variant or a component"
@@ -86,15 +87,13 @@ def _show_file(path: str, *, as_json: bool) -> None:
 
 
 def _show_version(what: str, *, as_json: bool) -> None:
-    registries = default_registries()
     try:
-        version = api.describe(what, registries=registries)
+        registry, version, _ = find(what)
     except UnknownName as error:
         titles = [c.title for c in api.list_components() if c.name == what]
         if not titles:
             raise
         raise UnknownName(f"{error} A component has that name: `zoo show {titles[0]}`.") from error
-    registry = next(one for one in registries if one.id == version.ref.registry)
     if as_json:
         say_json(_version_data(version, registry))
         return
@@ -102,7 +101,10 @@ def _show_version(what: str, *, as_json: bool) -> None:
     weights = version.weights
     say(
         *_line("withdrawn", version.yanked),
-        *_line("registry", f"{registry.id} at {registry.root}"),
+        *_line(
+            "registry",
+            f"{registry.id} at {registry.base}" if registry else "none that names this file now",
+        ),
         *_line(
             "parameters",
             f"{version.params:,} ({count(version.params)})"
@@ -130,11 +132,11 @@ def _show_version(what: str, *, as_json: bool) -> None:
         say(*_block(title, block))
 
 
-def _version_data(version: Version, registry: Registry) -> dict[str, Any]:
+def _version_data(version: Version, registry: Registry | None) -> dict[str, Any]:
     weights = version.weights
     return {
         "ref": str(version.ref),
-        "registry": registry.id,
+        "registry": registry.id if registry else None,
         "summary": version.summary,
         "spec": version.spec.to_data(),
         "weights": {"sha256": weights.sha256, "size": weights.size} if weights else None,
@@ -145,18 +147,20 @@ def _version_data(version: Version, registry: Registry) -> dict[str, Any]:
         "license": version.license,
         "provenance": version.provenance,
         "yanked": version.yanked,
-        "versions": [
-            str(one.number)
-            for one in sorted(registry.index.listings(version.ref.name), key=lambda one: one.number)
-        ],
+        "versions": [str(one.number) for one in _listings(registry, version)],
     }
 
 
-def _versions(registry: Registry, version: Version) -> list[str]:
-    known = sorted(registry.index.listings(version.ref.name), key=lambda one: one.number)
+def _listings(registry: Registry | None, version: Version) -> list[Listing]:
+    """All versions of a variant, the oldest first."""
+    known = registry.known_index().listings(version.ref.name) if registry else ()
+    return sorted(known, key=lambda one: one.number)
+
+
+def _versions(registry: Registry | None, version: Version) -> list[str]:
     return [
         f"{one.number}{' (this)' if one.number == version.ref.number else ''}{' (withdrawn)' if one.yanked is not None else ''}"
-        for one in known
+        for one in _listings(registry, version)
     ]
 
 

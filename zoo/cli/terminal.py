@@ -163,6 +163,14 @@ def count(number: int | None) -> str:
     return str(number)
 
 
+def size(number: int) -> str:
+    """A number of bytes for people: `1.2 MB`."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= length:
+            return f"{number / length:.1f} {unit}"
+    return f"{number} B"
+
+
 def figure(name: str, metric: Mapping[str, Any]) -> str:
     """A measured figure for people: `98.7 %`, with its spread over several trainings."""
     mean, std = metric["mean"], metric.get("std")

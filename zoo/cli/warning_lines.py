@@ -13,6 +13,7 @@ def readable_warnings() -> Iterator[None]:
     """Show warnings of ours as `zoo: warning: ...`, each once; all others as Python does."""
     from zoo.cli.terminal import complain
     from zoo.plugins import PluginWarning
+    from zoo.registry.remote import RegistryWarning
     from zoo.registry.resolving import YankedWarning
 
     shown: set[str] = set()
@@ -24,7 +25,7 @@ def readable_warnings() -> Iterator[None]:
             shown.add(str(message))
             complain("warning", str(message))
 
-    ours = (PluginWarning, YankedWarning)
+    ours = (PluginWarning, RegistryWarning, YankedWarning)
     with warnings.catch_warnings():
         others = warnings.showwarning
         warnings.showwarning = show

@@ -32,6 +32,12 @@ class Registry:
         InvalidValue: `base` is no folder and no address.
         RegistryError: Here or when the index is needed: there is no registry, or it breaks a rule.
         FetchError: When the index is needed: it cannot be reached, and nothing of it is cached.
+
+    Attributes:
+        base: Where it lies: an absolute path, or an address.
+        root: Its folder, if that is one of this machine.
+        configured_name: The name that was given.
+        installed: As given.
     """
 
     def __init__(
@@ -48,14 +54,14 @@ class Registry:
         self.installed = installed
         self._index: Index | None = None
         self._remote: RemoteIndex | None = None
-        self._name = name
+        self.configured_name = name
         if name is None and self.root is not None:
             self._folder_index()
 
     @property
     def name(self) -> str:
         """What refs call it."""
-        return self._name or self.id.replace("-", "_")
+        return self.configured_name or self.id.replace("-", "_")
 
     @property
     def id(self) -> str:
@@ -90,6 +96,10 @@ class Registry:
         """What the registry holds, without the network; None if nothing of it was ever fetched."""
         return self._folder_index() if self.root is not None else self._remote_index().cached()
 
+    def index_age(self) -> float | None:
+        """Seconds since the index was fetched; infinite if the clock contradicts, None if it never was or need not be."""
+        return None if self.root is not None else self._remote_index().age()
+
     def refresh(self, *, accept_rollback: bool = False) -> None:
         """Read the index anew, whatever its age.
 
@@ -114,7 +124,7 @@ class Registry:
         """What reads the registry's files where they lie."""
         from zoo.store.places import open_place
 
-        return open_place(self.base, registry=self._name)
+        return open_place(self.base, registry=self.configured_name)
 
     def version(self, name: str, number: VersionNumber) -> Version:
         """Return one version, whole. It must be one of those that the index lists."""
@@ -160,7 +170,7 @@ class Registry:
         if self._remote is None:
             from zoo.registry.remote import RemoteIndex
 
-            self._remote = RemoteIndex(self.base, self._cache, name=self._name)
+            self._remote = RemoteIndex(self.base, self._cache, name=self.configured_name)
         return self._remote
 
 

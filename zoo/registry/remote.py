@@ -89,8 +89,10 @@ class RemoteIndex:
             if index is None:
                 raise
             self._failed = time.monotonic()
+            age = self.age()
+            old = in_words(float("inf") if age is None else age)
             warnings.warn(
-                f"No newer index of {self._base} can be had; the one in use is {_in_words(self.age())}: {error}",
+                f"No newer index of {self._base} can be had; the one in use is {old} old: {error}",
                 RegistryWarning,
                 stacklevel=2,
             )
@@ -196,11 +198,29 @@ def _identity(file: Path) -> tuple[int, ...] | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _in_words(seconds: float | None) -> str:
-    if seconds is None or seconds == float("inf"):
-        return "of unknown age"
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+def prune_indices(cache: Path, older: float) -> int:
+    """Delete indices that nobody used for `older` seconds, fetched and compiled ones. They are made again when needed.
+
+    Returns:
+        How many there were.
+    """
+    oldest, number = time.time() - older, 0
+    for pattern in ("registries/*/registry.yaml", "registries/*/.*.tmp", "index/*"):
+        for file in cache.glob(pattern):
+            with suppress(OSError):  # another process may use or delete it
+                found = file.lstat()
+                if max(found.st_atime, found.st_mtime) < oldest:
+                    file.unlink()
+                    number += 1
+    return number
+
+
+def in_words(seconds: float) -> str:
+    """How long that is, for people: `3 days`."""
+    if seconds == float("inf"):
+        return "an unknown time"
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             number = int(seconds // length)
-            return f"{number} {unit}{'s' * (number > 1)} old"
-    return "less than a minute old"
+            return f"{number} {unit}{'s' * (number > 1)}"
+    return "less than a minute"
