@@ -56,7 +56,8 @@ def cost(module: nn.Module, shape: Sequence[int] | None = None) -> Cost:
             default that of the model's input block.
 
     Raises:
-        InvalidValue: No shape is given, and the module is no model whose input block has a size.
+        InvalidValue: No shape is given, and the module is no model whose input block has a size; or the module
+            does not run at this shape, or only on numbers.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
@@ -67,7 +68,13 @@ def cost(module: nn.Module, shape: Sequence[int] | None = None) -> Cost:
         x = example(module, shape)
         with _Counter() as counter:
             counter.varies(x, *(one for name, one in shapes.items() if name in parameters))
-            functional_call(module, shapes, (x,))
+            try:
+                functional_call(module, shapes, (x,))
+            except Exception as error:
+                raise InvalidValue(
+                    f"zoo.cost: {type(module).__name__} does not run on one sample of shape "
+                    f"{tuple(x.shape[1:])} without its numbers: {type(error).__name__}: {error}"
+                ) from error
     return Cost(sum(one.numel() for one in module.parameters()), counter.multiply_adds)
 
 
@@ -115,26 +122,29 @@ def _tensors(values: Any) -> list[Tensor]:
 def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
     """One sample of zeros, in a batch of 1, in the dtype of the module; of the shape that its input block has."""
     block = module.spec.input if isinstance(module, Model) else None
-    shape = _shape_of(module, block) if shape is None else shape
+    if shape is None and block is not None:
+        shape = input_shape(block)
+    if shape is None:
+        axes = ", ".join(INPUT_AXES[block.kind]) if block else "channels, *spatial"
+        raise InvalidValue(
+            f"zoo.cost: this {type(module).__name__} takes any size; give shape=({axes}), that of one "
+            "sample without the batch."
+        )
     if isinstance(block, TextInput):
         return torch.zeros(1, *shape, dtype=torch.long)
     dtypes = (p.dtype for p in module.parameters() if p.is_floating_point())
     return torch.zeros(1, *shape, dtype=next(dtypes, torch.float32))
 
 
-def _shape_of(module: nn.Module, block: Input | None) -> tuple[int, ...]:
-    """The shape of one sample as an input block has it."""
+def input_shape(block: Input) -> tuple[int, ...] | None:
+    """The shape of one sample as an input block has it; None where it leaves the size open."""
     if isinstance(block, ImageInput) and block.size is not None:
         return (block.channels, *block.size)
     if isinstance(block, AudioInput) and block.seconds is not None:
         return (block.channels, round(block.seconds * block.sample_rate))
     if isinstance(block, TextInput) and block.length is not None:
         return (block.length,)
-    axes = ", ".join(INPUT_AXES[block.kind]) if block else "channels, *spatial"
-    raise InvalidValue(
-        f"zoo.cost: this {type(module).__name__} takes any size; give shape=({axes}), that of one sample "
-        "without the batch."
-    )
+    return None
 
 
 @contextmanager

@@ -123,3 +123,15 @@ def test_a_shape_must_come_from_somewhere() -> None:
         InvalidValue, match=r"this Model .* shape=\(channels, samples\), that of one"
     ):
         zoo.cost(zoo.compose("audio_cnn"))
+
+
+def test_what_does_not_run_is_refused() -> None:
+    """A shape that does not fit, and a module that looks at numbers, are named."""
+    with pytest.raises(
+        InvalidValue, match=r"Conv2d does not run on one sample of shape \(4, 8, 8\)"
+    ):
+        zoo.cost(nn.Conv2d(3, 4, 3), (4, 8, 8))
+    with pytest.raises(
+        InvalidValue, match=r"Rule does not run .* without its numbers: DataDependent"
+    ):
+        zoo.cost(Rule(lambda _, x: x if x.sum() > 0 else -x), (4, 6))
