@@ -72,7 +72,7 @@ def read_lock(path: Path) -> list[Locked]:
         try:
             found.append(_locked(entry))
         except (TypeError, ValueError) as error:
-            line = lines.get(("versions", at), 1)
+            line = lines.at(("versions", at))
             raise RegistryError(f"{path}:{line}: {error}. Write it anew with `zoo lock`.") from None
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from zoo.component import KINDS
 from zoo.errors import InvalidValue, RegistryError, UnknownName, ZooError, near_misses
@@ -13,7 +12,6 @@ from zoo.registry.configured import read_configured, with_added, without, write_
 from zoo.registry.defaults import default_registries
 from zoo.registry.remote import RemoteIndex
 from zoo.registry.resolving import named
-from zoo.registry.seen import Seen
 from zoo.store import cache_folder
 
 
@@ -60,8 +58,7 @@ def remove_registry(name: str) -> None:
     write_configured(after)
     base = next(one.base for one in before if one.name == name)
     if base not in {one.base for one in after}:
-        Seen(cache_folder()).forget(base)
-        shutil.rmtree(RemoteIndex(base, cache_folder()).file.parent, ignore_errors=True)
+        RemoteIndex(base, cache_folder()).forget()
 
 
 def refresh(name: str | None = None, *, accept_rollback: bool = False) -> list[Registry]:

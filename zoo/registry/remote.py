@@ -1,8 +1,8 @@
 """The index of a registry that lies elsewhere: fetched, checked, and kept in the cache with its age.
 
-It is kept as it came, in `registries/<digest of the base>/registry.yaml`; the file's time of change says when it
-was fetched. A new one takes its place only after it was read whole and found in order, so a broken
-one never costs the old one.
+It is kept as it came, in a file named by the digest of the base, in a folder of the cache that is this user's alone;
+the file's time of change says when it was fetched. A new one takes its place only after it was read whole
+and found in order, so a broken one never costs the old one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from zoo.errors import FetchError, NotFound, RegistryError
+from zoo.errors import NotFound, RegistryError, ZooError
 from zoo.registry.index import Index, open_index
+from zoo.registry.private import private_folder
 from zoo.registry.seen import RolledBack, Seen
 from zoo.store.cache import cannot_write
 
@@ -44,8 +45,6 @@ class RemoteIndex:
         self._base = base
         self._name = name
         self._cache = cache
-        key = hashlib.sha256(base.encode()).hexdigest()[:32]
-        self.file = cache / "registries" / key / "registry.yaml"
         self._index: Index | None = None
         self._of: tuple[int, ...] | None = None
         self._fetched: float | None = None
@@ -54,18 +53,18 @@ class RemoteIndex:
     def age(self) -> float | None:
         """Seconds since the cached index was fetched; None if there is none, infinite if the clock contradicts."""
         try:
-            age = time.time() - self.file.stat().st_mtime
+            age = time.time() - self._file().stat().st_mtime
         except OSError:
             return None
         return age if age > -_SKEW else float("inf")
 
     def cached(self) -> Index | None:
         """The index as it was last fetched, however long ago."""
-        there = _identity(self.file)
+        there = self._identity()
         if there != self._of:  # another process may have fetched a newer one
             self._index, self._of = None, there
-            with suppress(RegistryError):  # damaged: as good as none, so it is fetched again
-                self._index = self._opened(self.file)
+            with suppress(OSError, RegistryError):  # damaged or older than it was: as good as none
+                self._index = self._admitted(self._file())
         return self._index
 
     def current(self, max_age: float = FRESH) -> Index:
@@ -85,7 +84,7 @@ class RemoteIndex:
             return self.fetch()
         except RolledBack:
             raise
-        except (FetchError, RegistryError) as error:
+        except ZooError as error:
             if index is None:
                 raise
             self._failed = time.monotonic()
@@ -109,24 +108,44 @@ class RemoteIndex:
             RegistryError: It is no registry.
             RolledBack: It is older than what was seen before.
         """
-        content = self._content()
-        with _written(content, self.file) as temporary:
-            index = self._opened(temporary)
-            Seen(self._cache).admit_index(
-                self._base, index.id, index.serial, accept_rollback=accept_rollback
-            )
+        with _written(self._content(), self._cache) as temporary:
+            index = self._admitted(temporary, accept_rollback=accept_rollback)
             with suppress(OSError):  # a cache that is read-only: it serves this process alone
-                os.replace(temporary, self.file)
-        self._index, self._of = index, _identity(self.file)
+                os.replace(temporary, self._file())
+        self._index, self._of = index, self._identity()
         self._fetched, self._failed = time.monotonic(), None
         return index
 
-    def _opened(self, file: Path) -> Index:
+    def forget(self) -> None:
+        """Delete the cached index, and forget what was seen at its place."""
+        Seen(self._cache).forget(self._base)
+        with suppress(OSError):
+            self._file().unlink()
+
+    def _admitted(self, file: Path, *, accept_rollback: bool = False) -> Index:
+        """The index in a file, if it may follow what was seen before."""
         try:
-            return open_index(file, self._cache / "index")
+            index = open_index(file, self._cache / "index")
         except RegistryError as error:
             address = f"{self._base}/registry.yaml"
             raise RegistryError(str(error).replace(str(file), address)) from None
+        Seen(self._cache).admit_index(
+            self._base, index.id, index.serial, accept_rollback=accept_rollback
+        )
+        return index
+
+    def _file(self) -> Path:
+        """Where the index is kept."""
+        key = hashlib.sha256(self._base.encode()).hexdigest()[:32]
+        return _folder(self._cache) / f"{key}.yaml"
+
+    def _identity(self) -> tuple[int, ...] | None:
+        """What changes when another file takes the place of the cached one; None if there is none."""
+        try:
+            found = self._file().stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _content(self) -> bytes:
         from zoo.registry.reader import SIZE_LIMIT
@@ -135,7 +154,7 @@ class RemoteIndex:
         from zoo.store.places import open_place
 
         # Who has an older index to go on with does not wait long.
-        patience = PATIENCE._replace(attempts=2) if self.file.exists() else PATIENCE
+        patience = PATIENCE._replace(attempts=2) if self._identity() else PATIENCE
         try:
             place = open_place(self._base, registry=self._name)
             return fetch_bytes(place, "registry.yaml", limit=SIZE_LIMIT, patience=patience).content
@@ -155,21 +174,24 @@ class RemoteIndex:
         return age is not None and age < max_age
 
 
+def _folder(cache: Path) -> Path:
+    return private_folder(cache / "registries")
+
+
 @contextmanager
-def _written(content: bytes, target: Path) -> Iterator[Path]:
-    """A new file with that content beside `target`, to be moved or deleted; elsewhere if there it cannot be."""
+def _written(content: bytes, cache: Path) -> Iterator[Path]:
+    """A new file with that content in the folder of indices, to be moved or deleted; elsewhere if there it cannot be."""
     from tempfile import TemporaryDirectory
 
     with ExitStack() as stack:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(_temporary(target.parent, content))
+            file = stack.enter_context(_temporary(_folder(cache), content))
         except OSError as error:
             try:
                 elsewhere = stack.enter_context(TemporaryDirectory())
                 file = stack.enter_context(_temporary(Path(elsewhere), content))
             except OSError:
-                raise cannot_write(target.parent, error) from error
+                raise cannot_write(cache, error) from error
         yield file
 
 
@@ -177,7 +199,7 @@ def _written(content: bytes, target: Path) -> Iterator[Path]:
 def _temporary(folder: Path, content: bytes) -> Iterator[Path]:
     from tempfile import mkstemp
 
-    handle, name = mkstemp(dir=folder, prefix=".registry.yaml.", suffix=".tmp")
+    handle, name = mkstemp(dir=folder, prefix=".registry.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -189,15 +211,6 @@ def _temporary(folder: Path, content: bytes) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _identity(file: Path) -> tuple[int, ...] | None:
-    """What changes when another file takes a file's place; None if there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
 def prune_indices(cache: Path, older: float) -> int:
     """Delete indices that nobody used for `older` seconds, fetched and compiled ones. They are made again when needed.
 
@@ -205,7 +218,8 @@ def prune_indices(cache: Path, older: float) -> int:
         How many there were.
     """
     oldest, number = time.time() - older, 0
-    for pattern in ("registries/*/registry.yaml", "registries/*/.*.tmp", "index/*"):
+    user = os.geteuid()
+    for pattern in (f"registries-{user}/*.yaml", f"registries-{user}/.*.tmp", f"index-{user}/*"):
         for file in cache.glob(pattern):
             with suppress(OSError):  # another process may use or delete it
                 found = file.lstat()

@@ -54,8 +54,11 @@ def resolve_cached(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, 
     for registry in _asked(ref, registries):
         try:
             index = registry.cached_index()
-        except ZooError:  # reported by whoever needs the registry
-            index = None
+        except ZooError as error:
+            if ref.registry is not None:
+                return None
+            _report(registry, error)
+            continue
         listings = list(index.listings(ref.name)) if index else []
         fitting = [one for one in listings if _is_exactly(ref, one)]
         if fitting:
@@ -82,10 +85,14 @@ def usable(
         except RolledBack:
             raise
         except ZooError as error:
-            message = f"Registry {registry.name} is left out: {error}"
-            warnings.warn(message, RegistryWarning, stacklevel=3)
+            _report(registry, error)
         else:
             yield registry, index
+
+
+def _report(registry: Registry, error: ZooError) -> None:
+    name = registry.configured_name or registry.base
+    warnings.warn(f"Registry {name} is left out: {error}", RegistryWarning, stacklevel=4)
 
 
 def named(name: str, registries: Iterable[Registry]) -> Registry | None:

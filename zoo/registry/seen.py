@@ -1,6 +1,6 @@
 """What was seen of registries before, so that nobody can quietly take it back.
 
-Two things are remembered in `seen.sqlite` of the cache. Of each place (a registry's base): the id and the
+Two things are remembered in `seen.sqlite`, in a folder of the cache that is this user's alone. Of each place (a registry's base): the id and the
 highest serial that its index had; a place may not go back to an older index, nor turn into another registry. Of each
 version that was used, by registry id, name and number: the digest of its weights, which never
 changes. Mirrors share the id of what they copy, so one may lag behind another, but no two may give
@@ -11,7 +11,6 @@ Where the cache cannot be written to, nothing new is remembered; what was is sti
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from zoo.errors import RegistryError
 from zoo.refs import ExactRef, VersionNumber
+from zoo.registry.private import private_folder
 
 Result = TypeVar("Result")
 
@@ -59,7 +59,7 @@ class Seen:
     """
 
     def __init__(self, cache: Path) -> None:
-        self.file = cache / "seen.sqlite"
+        self._beside = cache / "registries"
 
     def admit_index(
         self, base: str, registry: str, serial: int, *, accept_rollback: bool = False
@@ -125,9 +125,8 @@ class Seen:
 
     def forget(self, base: str) -> None:
         """Forget a place and the versions that came from it."""
-        if self.file.exists():
-            self._write("DELETE FROM places WHERE base = ?", (base,))
-            self._write("DELETE FROM versions WHERE base = ?", (base,))
+        self._write("DELETE FROM places WHERE base = ?", (base,))
+        self._write("DELETE FROM versions WHERE base = ?", (base,))
 
     def _version(self, ref: ExactRef) -> tuple[str, str] | None:
         key = (ref.registry, ref.name, str(ref.number))
@@ -135,34 +134,37 @@ class Seen:
         row: tuple[str, str] | None = self._read(lambda db: db.execute(query, key).fetchone())
         return row
 
+    def _file(self) -> Path:
+        """The database. Others could have put there what they like if its folder were not this user's alone."""
+        return private_folder(self._beside) / "seen.sqlite"
+
     def _read(self, look_up: Callable[[sqlite3.Connection], Any]) -> Any:
         """The answer of a look-up; None if nothing was ever remembered here."""
         try:
-            if not self.file.stat().st_size:  # as a writer leaves it that was killed at once
+            file = self._file()
+            if not file.stat().st_size:  # as a writer leaves it that was killed at once
                 return None
         except OSError:
             return None
         try:
-            address = f"{self.file.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True)) as connection:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
                 return look_up(connection)
         except sqlite3.Error as error:
             raise RegistryError(
-                f"{self.file} cannot be read ({error}). It says which versions were seen before; delete it, and "
+                f"{file} cannot be read ({error}). It says which versions were seen before; delete it, and "
                 "everything is trusted anew."
             ) from None
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
-            os.makedirs(self.file.parent, exist_ok=True)
-            with closing(sqlite3.connect(self.file)) as connection, connection:
+            with closing(sqlite3.connect(self._file())) as connection, connection:
                 connection.executescript(_TABLES)
                 connection.execute(statement, values)
         except (OSError, sqlite3.Error) as error:
             import logging  # not at the top: `zoo list` comes by here, and has nothing to log
 
             # A cache that cannot be written to is no reason to refuse work; it remembers nothing new.
-            logging.getLogger("zoo").debug("%s is not written: %s", self.file, error)
+            logging.getLogger("zoo").debug("What was seen is not remembered: %s", error)
 
 
 def _check_not_back(
