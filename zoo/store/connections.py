@@ -33,6 +33,7 @@ from urllib3.exceptions import (
 from zoo import __version__
 from zoo.errors import FetchError, Unavailable
 from zoo.store.addresses import Origin, origin_of, shown
+from zoo.store.pieces import Pieces
 
 _PIECE = 2**20
 
@@ -106,18 +107,19 @@ class Connections:
         return self._managers[proxy]
 
 
-def pieces(response: urllib3.BaseHTTPResponse, address: str) -> Iterator[bytes]:
-    """The body of an answer as it comes; closing the iterator drops the rest of it, and the connection.
+def pieces(response: urllib3.BaseHTTPResponse, address: str) -> Pieces:
+    """The body of an answer as it comes; closing it drops the rest, and the connection.
 
     Raises:
         Unavailable: It broke off, or nothing came for too long.
     """
-    try:
+
+    def read() -> Iterator[bytes]:
         with _in_our_words(address):
             while piece := response.read1(_PIECE):
                 yield piece
-    finally:
-        response.close()
+
+    return Pieces(read(), response.close)
 
 
 def _through(proxy: str) -> urllib3.PoolManager:

@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from zoo.errors import AlreadyThere, FetchError, InvalidValue, NotFound
 from zoo.store.cache import sync_folder
+from zoo.store.pieces import Pieces
 from zoo.transports import Body
 
 _PIECE = 2**20
+_LONGEST_CLAIM = 5.0  # seconds
 
 
 class FolderPlace:
@@ -35,7 +37,7 @@ class FolderPlace:
         """Open a file to read from byte `start` on; from its beginning if it is no longer that of `validator`."""
         where = self._below(path)
         try:
-            file = open(where, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - _pieces closes it
+            file = open(where, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - Pieces closes it
         except FileNotFoundError:
             raise NotFound(f"There is no {where}.") from None
         except OSError as error:
@@ -46,7 +48,8 @@ class FolderPlace:
             raise FetchError(f"{where} is no file.")
         current = _validator(found)
         begin = start if start <= found.st_size and validator in (None, current) else 0
-        return Body(_pieces(file, where, begin), begin, found.st_size, current)
+        pieces = Pieces(_pieces(file, where, begin), file.close)
+        return Body(pieces, begin, found.st_size, current)
 
     def create(self, path: str, content: bytes) -> None:
         """Write a file that is not there yet, whole or not at all."""
@@ -64,10 +67,15 @@ class FolderPlace:
     def replace(self, path: str, content: bytes, *, validator: str) -> None:
         """Write a file in place of the one with that validator, whole or not at all.
 
-        Where two publishers use one folder the lock on it lets them take turns.
+        Of several at once one goes on: who could give its file a second name that only one file can have. The lock
+        on the folder lets them take turns where locks work; nothing rests on it.
         """
         target = self._below(path)
-        with _new_file(target, content) as temporary, _locked(target.parent):
+        with (
+            _new_file(target, content) as temporary,
+            _locked(target.parent),
+            _claimed(temporary, target),
+        ):
             try:
                 unchanged = _validator(target.stat()) == validator
                 if unchanged:
@@ -96,7 +104,7 @@ def folder_of(base: str) -> Path:
     if "://" not in base:
         return Path(base).expanduser()
     address = urlsplit(base)
-    if address.scheme != "file" or address.netloc not in ("", "localhost"):
+    if address.scheme != "file" or address.netloc not in ("", "localhost") or not address.path:
         raise InvalidValue(f"{base!r:.200} names no folder; write file:///folder, or its path.")
     return Path(unquote(address.path))
 
@@ -110,13 +118,12 @@ def _validator(found: os.stat_result) -> str:
 
 
 def _pieces(file: BinaryIO, where: Path, begin: int) -> Iterator[bytes]:
-    with file:
-        try:
-            file.seek(begin)
-            while piece := file.read(_PIECE):
-                yield piece
-        except OSError as error:
-            raise _failure(where, "read", error) from error
+    try:
+        file.seek(begin)
+        while piece := file.read(_PIECE):
+            yield piece
+    except OSError as error:
+        raise _failure(where, "read", error) from error
 
 
 @contextmanager
@@ -151,6 +158,33 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _claimed(temporary: Path, target: Path) -> Iterator[None]:
+    claim = target.with_name(f".{target.name}.claim")
+    try:
+        if _is_left_behind(claim, temporary):
+            claim.unlink(missing_ok=True)
+        os.link(temporary, claim)
+    except FileExistsError:
+        raise AlreadyThere(f"{target} is being changed by somebody else.") from None
+    except OSError as error:
+        raise _failure(target, "written", error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            claim.unlink()
+
+
+def _is_left_behind(claim: Path, temporary: Path) -> bool:
+    """Whether a claim is so old that its process must have died: holding it takes milliseconds."""
+    os.utime(temporary)  # now, by the clock of the file system
+    try:
+        return temporary.stat().st_ctime - claim.stat().st_ctime > _LONGEST_CLAIM
+    except FileNotFoundError:
+        return False
 
 
 def _failure(path: Path, what: str, error: OSError) -> FetchError:
