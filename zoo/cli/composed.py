@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import api
 from zoo.blocks import read_spec
-from zoo.cli.terminal import count, say, say_json
+from zoo.cli.costs import cost_data, model_cost
+from zoo.cli.terminal import count, printable, say, say_json
 from zoo.errors import UnknownName
 from zoo.grammar import is_short_form
 from zoo.plugins import catalog
@@ -30,6 +31,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
     for name, parameter in model.named_parameters():
         sizes[belongs[name]] += parameter.numel()
     total = sum(sizes.values())
+    costs = model_cost(model)
     if as_json:
         say_json(
             {
@@ -37,6 +39,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
                 "text": to_text(model.spec),
                 "params": total,
                 "params_of": sizes,
+                "cost": cost_data(costs),
                 "attentions": list(model.attention_paths),
             }
         )
@@ -44,6 +47,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
     say(to_text(model.spec), "")
     say(f"  parameters  {total:,} ({count(total)})")
     say(*(f"    {part:10s}{size:>12,}" for part, size in sizes.items()))
+    say("", f"  {printable(costs)}")
     say("", f"  {len(model.attention_paths)} attentions")
     say(*(f"    {path}" for path in model.attention_paths))
 

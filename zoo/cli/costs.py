@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import ZooError
@@ -9,6 +10,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from zoo.component import Component
     from zoo.composition.model import Model
+    from zoo.spec import Spec
 
 CHANNELS = 64
 SIZES: dict[int, tuple[int, ...]] = {1: (1024,), 2: (32, 32)}
@@ -37,22 +39,48 @@ def component_cost(component: Component, name: str) -> Example | str:
         component: Of any kind.
         name: Its name; of a name space the whole name of what is meant in it.
     """
-    try:
-        if component.kind == "backbone":
-            return model_cost(_backbone(component, name))
-        from zoo.composition.building import construct
-        from zoo.composition.costs import cost
+    if component.kind == "backbone":
+        return _tried(lambda: _model_cost(_backbone(component, name)))
+    return _tried(lambda: _alone(component))
 
-        ndim = max(component.ndims)
-        shape = (CHANNELS, *SIZES[ndim])
-        module = construct(component, CHANNELS, where=component.title, options={}, ndim=ndim)
-        return Example(shape, *cost(module, shape))
+
+def spec_cost(spec: Spec) -> Example | str:
+    """Count the model of a spec, as `model_cost` does; or say why that cannot be done."""
+    from zoo.api import plan_for
+    from zoo.composition.building import build
+    from zoo.weights import without_pretrained
+
+    return _tried(lambda: _model_cost(build(plan_for(without_pretrained(spec)), initialize=False)))
+
+
+def model_cost(model: Model) -> Example | str:
+    """Count a model at the size of its input block, or at one of ours where that leaves it open."""
+    return _tried(lambda: _model_cost(model))
+
+
+def cost_data(found: Example | str) -> dict[str, Any] | None:
+    """A count as plain data; None where there is none."""
+    return found._asdict() if isinstance(found, Example) else None
+
+
+def _tried(counted: Callable[[], Example]) -> Example | str:
+    try:
+        return counted()
     except ZooError as error:
         return f"not counted: {error}"
 
 
-def model_cost(model: Model) -> Example:
-    """Count a model at the size of its input block, or at one of ours where that leaves it open."""
+def _alone(component: Component) -> Example:
+    from zoo.composition.building import construct
+    from zoo.composition.costs import cost
+
+    ndim = max(component.ndims)
+    shape = (CHANNELS, *SIZES[ndim])
+    module = construct(component, CHANNELS, where=component.title, options={}, ndim=ndim)
+    return Example(shape, *cost(module, shape))
+
+
+def _model_cost(model: Model) -> Example:
     from zoo.composition.costs import cost, input_shape
     from zoo.spec import TextInput
 

@@ -66,7 +66,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="KIND",
         help=f"list components instead, all or of one kind: {', '.join(KINDS)}",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="for programs")
+    forms.add_argument(
+        "--markdown",
+        action="store_true",
+        help="components as a page, with what each follows and costs",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -98,6 +104,8 @@ def show_variants(rows: list[VariantRow]) -> None:
 
 
 def _variants(args: Namespace) -> None:
+    if args.markdown:
+        raise InvalidValue("--markdown is a page of components; give --components, too.")
     conditions = {name: getattr(args, name) for name in _CONDITIONS}
     if args.max_params is not None:
         conditions["max_params"] = whole_number(args.max_params, "--max-params")
@@ -135,6 +143,10 @@ def _components(args: Namespace) -> None:
     ]
     if args.json:
         say_json([component_data(component) for component in found])
+    elif found and args.markdown:
+        from zoo.cli.catalogue import page
+
+        say(*page(found).splitlines())
     elif found:
         cells = [(c.title, c.family or "", c.origin, c.paper, c.summary) for c in found]
         headings = ("component", "family", "origin", "paper", "summary")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import api
+from zoo.cli.costs import component_cost, cost_data, spec_cost
 from zoo.cli.listing import component_data
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
 from zoo.errors import UnknownName
 from zoo.finding import find
 from zoo.grammar import is_short_form
+from zoo.headers import header
 from zoo.plugins import catalog
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--slots", action="store_true", help="the slots of a backbone (timm/resnet50), as a tree"
     )
+    parser.add_argument(
+        "--cost",
+        action="store_true",
+        help="count the multiply-adds of a ref or a file, too, for which its model is built",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -46,7 +52,7 @@ def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
     if args.what.endswith(".safetensors"):
-        _show_file(args.what, as_json=args.json)
+        _show_file(args.what, with_cost=args.cost, as_json=args.json)
     elif args.slots or is_short_form(args.what):
         from zoo.cli.composed import show_composed, show_slots
 
@@ -56,11 +62,11 @@ def run(args: Namespace) -> int:
     elif f"{kind}/*" in {component.name for component in api.list_components("backbone")} and name:
         _show_component("backbone", args.what, as_json=args.json)
     else:
-        _show_version(args.what, as_json=args.json)
+        _show_version(args.what, with_cost=args.cost, as_json=args.json)
     return 0
 
 
-def _show_file(path: str, *, as_json: bool) -> None:
+def _show_file(path: str, *, with_cost: bool, as_json: bool) -> None:
     """Show what a file that `zoo.save` wrote says of itself; no model is built."""
     import hashlib
     from math import prod
@@ -76,17 +82,19 @@ def _show_file(path: str, *, as_json: bool) -> None:
         "values": sum(prod(entry.shape) for entry in file.entries.values()),
         **file.metadata,
     }
+    costs = spec_cost(file.spec) if with_cost else ""
     if as_json:
-        say_json(data)
+        say_json({**data, "cost": cost_data(costs)})
         return
     say(path, "")
     say(*_line("weights", f"sha256:{data['sha256']}, {data['size']:,} bytes"))
-    say(*_line("values", f"{data['values']:,} in {len(file.entries)} tensors"), "")
+    say(*_line("values", f"{data['values']:,} in {len(file.entries)} tensors"))
+    say(*_line("costs", printable(costs)), "")
     for title in ("components", "metrics", "spec", "recipe", "provenance"):
         say(*_block(title, file.metadata.get(title)))
 
 
-def _show_version(what: str, *, as_json: bool) -> None:
+def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:
     try:
         registry, version, _ = find(what)
     except UnknownName as error:
@@ -94,8 +102,9 @@ def _show_version(what: str, *, as_json: bool) -> None:
         if not titles:
             raise
         raise UnknownName(f"{error} A component has that name: `zoo show {titles[0]}`.") from error
+    costs = spec_cost(version.spec) if with_cost else ""
     if as_json:
-        say_json(_version_data(version, registry))
+        say_json({**_version_data(version, registry), "cost": cost_data(costs)})
         return
     say(str(version.ref), *wrap(version.summary, width(), indent="  "), "")
     weights = version.weights
@@ -111,6 +120,7 @@ def _show_version(what: str, *, as_json: bool) -> None:
             if version.params is not None
             else "not said",
         ),
+        *_line("costs", printable(costs)),
         *_line(
             "weights", f"sha256:{weights.sha256}, {weights.size:,} bytes" if weights else "none"
         ),
@@ -174,6 +184,7 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
     cls = component.load()
     options = _options(cls)
     default_input = _default_input(component, cls, name)
+    costs = component_cost(component, name)
     if as_json:
         say_json(
             {
@@ -185,13 +196,17 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
                     for option, (hint, default) in options.items()
                 },
                 "input": default_input,
-                "about": _header(cls),
+                "cost": cost_data(costs),
+                "about": header(cls).splitlines(),
             }
         )
         return
     texts = [f"{option}: {hint} = {default}" for option, (hint, default) in options.items()]
     say(f"{kind}/{name}", *wrap(component.summary, width(), indent="  "), "")
-    say(*(line.rstrip() for text in _header(cls) for line in [f"  {printable(text)}"]), "")
+    say(
+        *(line.rstrip() for text in header(cls).splitlines() for line in [f"  {printable(text)}"]),
+        "",
+    )
     say(
         *_line("family", component.family),
         *_line("paper", component.paper),
@@ -204,6 +219,7 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
         *_line("origin", component.origin),
         *_line("class", _target(component)),
         *_line("input", str(default_input) if default_input else ""),
+        *_line("costs", printable(costs)),
         *_lines_of("options", texts or ["none"]),
     )
 
@@ -225,13 +241,6 @@ def _options(cls: Any) -> dict[str, tuple[str, str]]:
                 default,
             )
     return found
-
-
-def _header(cls: Any) -> list[str]:
-    """The docstring of the module that the class is in, which is its specification; else that of the class."""
-    module = sys.modules.get(cls.__module__)
-    text = inspect.getdoc(module) if module and cls.__module__ != "__main__" else None
-    return (text or inspect.getdoc(cls) or "").splitlines()
 
 
 def _default_input(component: Component, cls: Any, name: str) -> dict[str, Any] | None:

@@ -1,0 +1,123 @@
+"""The catalogue as a page of Markdown: what each component is, follows and costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from zoo.cli.costs import CHANNELS, SIZES, Example, component_cost
+from zoo.headers import cost_formulas, header, sections
+
+if TYPE_CHECKING:
+    from zoo.component import Component
+
+_TITLES = {
+    "channel": "Attention that weighs channels",
+    "spatial": "Attention that weighs positions",
+    "mixed": "Attention that weighs channels and positions",
+    "self": "Self-attention",
+    "branch": "Attention in place of a convolution",
+    "attention": "Other attention",
+    "head": "Pooling heads",
+    "backbone": "Backbones",
+}
+_INTRODUCTION = f"""# Catalogue
+
+Made by `zoo list --components --markdown` from the headers of the components' files and from counted runs.
+
+A component follows its paper or its authors' code where the two disagree; what it does differently stands below
+each table. C channels, P positions in all, H and W those of an axis (a sequence has H = 1), other letters beside
+the formula; names of options stand for their values, here the defaults. A multiply-add is a product of two
+numbers: of convolutions, linear layers and matrices, and number by number as with a gate. Norms, means,
+activations, softmax and products with constants are not counted. The numbers are those of one sample, for
+attentions and heads a map of {CHANNELS} channels and {" x ".join(map(str, SIZES[2]))} positions."""
+_HEADINGS = (
+    "name",
+    "paper",
+    "follows",
+    "ndim",
+    "mask",
+    "parameters",
+    "multiply-adds",
+    "with",
+    "numbers",
+)
+
+
+def page(components: Iterable[Component]) -> str:
+    """The page: a table a family of attentions, one of heads, one of backbones, and what differs."""
+    groups: dict[str, list[Component]] = {title: [] for title in _TITLES}
+    for component in components:
+        groups[component.family or component.kind].append(component)
+    blocks = [_INTRODUCTION]
+    for title, members in groups.items():
+        if members:
+            rows = _backbone_rows(members) if title == "backbone" else _rows(members)
+            blocks += [f"## {_TITLES[title]}", "\n".join(_table(rows))]
+            blocks += ["\n".join(_remark(component) for component in members)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _rows(components: list[Component]) -> Iterator[tuple[str, ...]]:
+    yield _HEADINGS
+    for component in components:
+        said = sections(header(component.load()))
+        formula = cost_formulas(said.get("Cost", ""))[0]
+        letters = ", ".join(f"{letter} = {value}" for letter, value in formula.letters.items())
+        yield (
+            f"`{component.name}`",
+            component.paper,
+            said.get("Follows", ""),
+            " and ".join(map(str, component.ndims)),
+            "yes" if component.mask else "no",
+            _code(formula.parameters),
+            _code(formula.multiply_adds),
+            _code(letters),
+            _numbers(component),
+        )
+
+
+def _backbone_rows(components: list[Component]) -> Iterator[tuple[str, ...]]:
+    yield ("name", "paper", "ndim", "mask", "one sample", "numbers")
+    for component in components:
+        found = None if component.name.endswith("/*") else component_cost(component, component.name)
+        yield (
+            f"`{component.name}`",
+            component.paper,
+            " and ".join(map(str, component.ndims)),
+            "yes" if component.mask else "no",
+            str(found.shape) if isinstance(found, Example) else "",
+            "" if found is None else _numbers(component),
+        )
+
+
+def _numbers(component: Component) -> str:
+    found = component_cost(component, component.name)
+    if isinstance(found, str):
+        return found
+    return f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds"
+
+
+def _remark(component: Component) -> str:
+    differs = sections(header(component.load())).get("Differs", "")
+    text = f"{component.summary.rstrip('.')}." + (f" Differs: {differs}." if differs else "")
+    return f"- `{component.name}`: {_plain(text)}"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        yield f"| {' | '.join(_plain(cell) for cell in row)} |"
+        if number == 0:
+            yield "|" + " --- |" * len(row)
+
+
+def _plain(text: str) -> str:
+    """A text whose signs outside of `code` Markdown takes for no more than they are."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_|<>\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
