@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from hypothesis import settings
 
 from zoo import Registry, plugins
+from zoo.serving import MirrorServer
 
 torch.set_num_threads(1)
 settings.register_profile("zoo", deadline=None)  # no timed tests: machines differ
@@ -68,6 +71,56 @@ def make_registry(tmp_path: Path, cache: Path) -> MakeRegistry:
         return Registry(root)
 
     return make
+
+
+class Mirror:
+    """A web server with a registry's folder behind it, and what was asked of it."""
+
+    def __init__(self, root: Path, port: int = 0) -> None:
+        self.requests: list[str] = []
+        self._server = MirrorServer(root, "127.0.0.1", port, log=self.requests.append)
+        self.url = self._server.url
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def asked_for(self, what: str) -> int:
+        """How many requests name it."""
+        return sum(what in line for line in self.requests)
+
+    def stop(self) -> None:
+        """Let go of the port; from now on nobody answers there."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+
+Serve = Callable[[Path], Mirror]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A function that serves the folder of a registry on loopback until the test ends."""
+    mirrors: list[Mirror] = []
+
+    def start(root: Path) -> Mirror:
+        mirrors.append(Mirror(root))
+        return mirrors[-1]
+
+    yield start
+    for mirror in mirrors:
+        mirror.stop()
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail where anything makes a socket."""
+
+    def refuse(*args: Any, **options: Any) -> None:
+        pytest.fail("a socket was made")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
 
 
 SMALL_SPEC: dict[str, Any] = {

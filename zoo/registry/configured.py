@@ -111,11 +111,13 @@ def _check(one: Configured, before: list[Configured]) -> None:
         )
     if not one.base:
         raise InvalidValue(f"Registry {one.name!r} has no base; give a folder or an address.")
+    if not one.base.isprintable():
+        raise InvalidValue(f"The base {one.base!r:.200} has signs that do not print.")
 
 
 def _as_text(registries: list[Configured]) -> str:
     # JSON's texts are YAML's, too.
-    return "".join(f"- name: {one.name}\n  base: {json.dumps(one.base)}\n" for one in registries)
+    return "".join(f"- name: {one.name}\n  base: {json.dumps(one.base, ensure_ascii=False)}\n" for one in registries)
 
 
 def _read_yaml(text: str, source: str) -> list[Configured]:
@@ -127,9 +129,11 @@ def _read_yaml(text: str, source: str) -> list[Configured]:
     found = []
     for number, entry in enumerate(data or []):
         if not isinstance(entry, dict) or set(entry) != set(Configured._fields):
-            _refuse(source, f"entry {number + 1} is {entry!r:.80}")
+            # Its fields alone: somebody may have put a token here.
+            what = ", ".join(map(repr, entry)) if isinstance(entry, dict) else "none"
+            _refuse(source, f"entry {number + 1} has the fields {what:.200}")
         if not all(isinstance(value, str) for value in entry.values()):
-            _refuse(source, f"entry {number + 1}: name and base are texts, not {entry!r:.80}")
+            _refuse(source, f"entry {number + 1}: name and base are texts")
         found.append(Configured(**entry))
     return found
 

@@ -47,7 +47,7 @@ class RemoteIndex:
         self._cache = cache
         self._index: Index | None = None
         self._of: tuple[int, ...] | None = None
-        self._fetched: float | None = None
+        self._unkept: float | None = None
         self._failed: float | None = None
 
     def age(self) -> float | None:
@@ -110,10 +110,11 @@ class RemoteIndex:
         """
         with _written(self._content(), self._cache) as temporary:
             index = self._admitted(temporary, accept_rollback=accept_rollback)
-            with suppress(OSError):  # a cache that is read-only: it serves this process alone
+            try:
                 os.replace(temporary, self._file())
-        self._index, self._of = index, self._identity()
-        self._fetched, self._failed = time.monotonic(), None
+            except OSError:  # a cache that is read-only: the index serves this object alone
+                self._unkept = time.monotonic()
+        self._index, self._of, self._failed = index, self._identity(), None
         return index
 
     def forget(self) -> None:
@@ -168,7 +169,7 @@ class RemoteIndex:
         now = time.monotonic()
         if self._failed is not None and now - self._failed < _PAUSE:
             return True
-        if self._fetched is not None and now - self._fetched < max_age:
+        if self._unkept is not None and now - self._unkept < max_age:
             return True
         age = self.age()
         return age is not None and age < max_age
