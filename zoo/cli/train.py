@@ -95,19 +95,24 @@ def _begin(args: Namespace) -> int:
     from zoo.train.data import open_data
     from zoo.train.fitting import complete_spec
     from zoo.train.recipe import Recipe, recipe_for
-    from zoo.train.subject import asked_input, for_finetuning, read_subject, without_origin
+    from zoo.train.subject import (
+        asked_input,
+        finetuning_recipe,
+        for_finetuning,
+        read_subject,
+        without_origin,
+    )
 
     subject = read_subject(args.what)
     _check_words(args, subject)
-    spec, given = subject.spec, {**subject.recipe, **_overrides(args)}
+    spec, given = subject.spec, subject.recipe
     model, origin = _first_model(args, subject)
-    if args.finetune and model is not None:
-        spec = model.spec.to_data()
+    if args.finetune:
+        spec = for_finetuning(spec) if model is None else model.spec.to_data()
+        given = finetuning_recipe(given, whole=model is not None)
     elif subject.version is not None and not args.reproduce:
         spec = without_origin(spec)
-    if args.finetune:
-        given = {"backbone_rate": 0.1, "learning_rate": 1e-3, **given}
-        spec = spec if model is not None else for_finetuning(spec)
+    given = {**given, **_overrides(args)}
     vocabulary = None if model is None or model.vocabulary is None else model.vocabulary.tokens()
     request = data_request(args)
     rule = Recipe.from_data(given).vocabulary

@@ -194,6 +194,8 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import CSVLogger
 
+    from zoo.train.checkpoints import WholeCheckpoints
+
     latest = ModelCheckpoint(
         dirpath=folder.path,
         filename=folder.checkpoint.stem,
@@ -210,6 +212,7 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
         gradient_clip_val=recipe.gradient_clip,
         logger=CSVLogger(folder.logs, name="", version=f"sitting_{folder.sittings + 1}"),
         callbacks=[*callbacks, latest],
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=any(hasattr(callback, "init_train_tqdm") for callback in callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -245,6 +248,12 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
         if folder.checkpoint.exists():
             kept = f"{trainer.current_epoch} complete epochs are kept. Go on"
         raise Interrupted(f"Stopped. {kept} with: zoo train --resume {folder.path}") from None
+    except InvalidValue as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise ZooError(
+            f"{error} What was saved before is whole. Make room, and go on with: zoo train --resume {folder.path}"
+        ) from error
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."
         if folder.checkpoint.exists():

@@ -102,6 +102,21 @@ def for_finetuning(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def finetuning_recipe(recipe: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Fields of a recipe that goes easy on weights that are good already.
+
+    Args:
+        recipe: Fields that were given.
+        whole: Whether they are of the training that the weights came from, of which only what does not pace it
+            is kept.
+    """
+    kept = {key: value for key, value in recipe.items() if not whole or key in _UNPACED}
+    return {"learning_rate": 1e-3, "backbone_rate": 0.1, **kept}
+
+
+_UNPACED = ("augment", "batch_size", "channels_last", "label_smoothing", "mixup", "precision")
+
+
 def _from_file(path: Path) -> Subject:
     from zoo.registry.reader import read_yaml
 

@@ -29,6 +29,8 @@ LISTED: dict[str, tuple[str, Kind]] = {
 }
 # Data sets of images in arrays: `function(name, root, asked) -> Data`.
 LOADED = {
+    "cifar10": "zoo.train.data.cifar:load",
+    "cifar100": "zoo.train.data.cifar:load",
     "fashion-mnist": "zoo.train.data.mnist:load",
     "mnist": "zoo.train.data.mnist:load",
 }
@@ -54,14 +56,13 @@ def open_data(
         UnknownName: No data set has that name.
         InvalidValue: A folder or file is missing or not what it should be.
     """
-    from zoo.train.data.reading import read_listing
+    from zoo.train.data.reading import checked, read_listing
 
     if request.what in LOADED:
         load = _function(LOADED[request.what])
         if request.held_out is not None:
             raise InvalidValue(f"{request.what} has splits of its own; leave --hold-out out.")
-        data: Data = load(request.what, _root(request), asked or {})
-        return data
+        return checked(load(request.what, _root(request), asked or {}), request)
     listing = _list(request)
     return read_listing(listing, request, asked or {}, vocabulary=vocabulary, rule=rule)
 

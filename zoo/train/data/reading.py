@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,9 +15,9 @@ from torch import Tensor
 from zoo.errors import InvalidValue
 from zoo.spec import Input
 from zoo.train.data.dataset import Data, check_kind
-from zoo.train.data.listing import Item, Listing, classes_of, some
+from zoo.train.data.listing import SPLITS, Item, Listing, classes_of, some
 from zoo.train.data.request import DataRequest
-from zoo.train.data.splits import Split
+from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.data.splitting import Entry, divide
 from zoo.train.recipe import VocabularyRule
 
@@ -92,6 +93,40 @@ def read_listing(
         notes=(*listing.notes, *reader.notes, *notes, *division.notes),
         members=members if division.made else {},
     )
+
+
+def checked(data: Data, request: DataRequest) -> Data:
+    """Look for samples that are in two splits, in data of arrays that bring their splits.
+
+    Raises:
+        InvalidValue: There are some, and they are refused.
+    """
+    entries = [
+        Entry(
+            f"{split}/{number}",
+            data.labels[label],
+            hashlib.sha256(image.tobytes()).hexdigest(),
+            split,
+        )
+        for split in SPLITS
+        if isinstance(part := data.split(split), ImageSplit)
+        for number, (image, label) in enumerate(
+            zip(part.images.numpy(), part.labels.tolist(), strict=True)
+        )
+    ]
+    division = divide(entries, request, data=data.name)
+    kept: dict[str, Split] = {}
+    first = 0
+    for split in SPLITS:
+        part = data.split(split)
+        if len(division.parts[split]) < len(part) and isinstance(part, ImageSplit):
+            chosen = torch.tensor(division.parts[split]) - first
+            part = ImageSplit(part.images[chosen], part.labels[chosen])
+        first += len(data.split(split))
+        kept[split] = part
+    notes = (*data.notes, *division.notes)
+    train, validation, test = (kept[split] for split in SPLITS)
+    return replace(data, train=train, validation=validation, test=test, notes=notes)
 
 
 def _reader(

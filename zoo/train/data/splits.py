@@ -85,11 +85,11 @@ class SequenceSplit(Dataset[Batch]):
         x = self.values[..., places]  # (..., N, L)
         if x.ndim == 3:
             x = x.transpose(0, 1)  # (N, C, L)
-        labels = self.labels[indices]
+        x, labels = x.contiguous(), self.labels[indices]
         if bool(mask.all()):
-            return Batch(x.contiguous(), labels)
-        real = mask if x.ndim == 2 else mask[:, None]
-        return Batch(x * real, labels, mask)
+            return Batch(x, labels)
+        padding = ~mask if x.ndim == 2 else ~mask[:, None]
+        return Batch(x.masked_fill_(padding, 0), labels, mask)
 
     @cached_property
     def lengths(self) -> Tensor:

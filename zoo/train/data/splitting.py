@@ -51,10 +51,10 @@ def divide(entries: Sequence[Entry], request: DataRequest, *, data: str) -> Divi
     made = tuple(split for split in ("validation", "test") if not parts[split])
     if made:
         _draw(entries, parts, made, request.split_seed, data)
+    notes = [*_leaks(entries, parts, request, data), *_contradictions(entries, data)]
     for split, numbers in parts.items():
         if not numbers:
             raise InvalidValue(f"{data}: the {split} split is empty.")
-    notes = [*_leaks(entries, parts, request, data), *_contradictions(entries, data)]
     return Division(parts, made, tuple(notes))
 
 

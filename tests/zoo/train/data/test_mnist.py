@@ -57,6 +57,25 @@ def test_files_are_found_and_split(tmp_path: Path, place: str, packed: bool) -> 
     assert data.labels == tuple("0123456789")
 
 
+def test_fashion_mnist_has_classes_of_its_own(tmp_path: Path) -> None:
+    """It is read like MNIST."""
+    _write(tmp_path / "FashionMNIST" / "raw", packed=False)
+    data = _open(tmp_path, "fashion-mnist")
+    assert (data.name, data.labels[9]) == ("fashion-mnist", "ankle boot")
+
+
+def test_copies_in_two_splits_are_told_or_dropped(tmp_path: Path) -> None:
+    """By the number of the image in its split."""
+    arrays = _write(tmp_path, packed=False)
+    images = arrays["train-images-idx3-ubyte"]
+    images[3] = arrays["t10k-images-idx3-ubyte"][0]
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(_idx(images))
+    assert _open(tmp_path).notes[0] == "1 samples of train are in validation or test, too: train/3"
+    request = DataRequest(what="mnist", root=str(tmp_path), leaks="drop")
+    kept = torch.from_numpy(np.delete(images, 3, 0))[:21, None]
+    assert torch.equal(open_data(request).train.images, kept)
+
+
 def test_a_missing_file_is_named_with_all_places(tmp_path: Path) -> None:
     """The message says which file was looked for, and where."""
     _write(tmp_path / "mnist", packed=True)

@@ -1,0 +1,102 @@
+"""Labels and splits from the paths of files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.train.data.folders import Found, find_files, list_files, spoken_part
+
+MakeFiles = Callable[[Path, Mapping[str, bytes | str]], Path]
+
+
+def _list(
+    *paths: str, hold_out: tuple[str, str] | None = None
+) -> dict[str, tuple[str, str | None]]:
+    files = [Found(PurePosixPath(path), b"") for path in paths]
+    return {i.name: (i.label, i.split) for i in list_files("x", files, hold_out=hold_out).items}
+
+
+def test_the_folder_is_the_class() -> None:
+    """The first one, however deep the file."""
+    found = _list("cat/1.jpg", "dog/deep/2.PNG")
+    assert found == {"cat/1.jpg": ("cat", None), "dog/deep/2.PNG": ("dog", None)}
+
+
+@pytest.mark.parametrize("word", ["validation", "val", "valid", "dev"])
+def test_folders_above_the_classes_are_splits(word: str) -> None:
+    """By any of their usual names."""
+    found = _list("train/cat/1.jpg", f"{word}/cat/2.jpg", "test/dog/3.jpg")
+    assert [split for _, split in found.values()] == ["train", "validation", "test"]
+    assert [label for label, _ in found.values()] == ["cat", "cat", "dog"]
+
+
+def test_a_class_may_be_called_like_a_split() -> None:
+    """As long as not all are."""
+    assert _list("train/1.jpg", "car/2.jpg")["train/1.jpg"] == ("train", None)
+
+
+def test_names_of_sounds_say_label_speaker_and_index() -> None:
+    """A speaker's name may have the separator in it."""
+    found = _list("7_cy_d_12.wav", "zero_ann_0.wav")
+    assert found == {"7_cy_d_12.wav": ("7", None), "zero_ann_0.wav": ("zero", None)}
+    files = [Found(PurePosixPath("7_cy_d_12.wav"), b"")]
+    (item,) = list_files("x", files, hold_out=None).items
+    assert [spoken_part(item, part) for part in ("speaker", "index")] == ["cy_d", "12"]
+
+
+def test_a_speaker_is_held_out() -> None:
+    """All that one says is the test."""
+    found = _list("1_ann_0.wav", "1_bob_0.wav", "2_ann_1.wav", hold_out=("speaker", "ann"))
+    assert Counter(split for _, split in found.values()) == {"test": 2, None: 1}
+
+
+@pytest.mark.parametrize(
+    ("paths", "hold_out", "message"),
+    [
+        (["a/1.jpg", "b/2.wav"], None, "x holds 1 images and 1 sounds; give one kind"),
+        (["a/1.doc"], None, "x holds no images .* and no sounds"),
+        (["1.jpg", "a/2.jpg"], None, "1.jpg lies in no class folder"),
+        (["hello.wav"], None, "hello.wav does not say its class"),
+        (["test/a/1.jpg"], None, "no folder 'train'"),
+        (["1_ann_0.wav"], ("speaker", "bob"), "no speaker 'bob'; there are ann"),
+        (["1_ann_0.wav"], ("fold", "3"), "can be held out is speaker=NAME"),
+        (["a/1.jpg"], ("speaker", "bob"), "can be held out is nothing"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(
+    paths: list[str], hold_out: tuple[str, str] | None, message: str
+) -> None:
+    """The message names the file and the form expected."""
+    with pytest.raises(InvalidValue, match=message):
+        _list(*paths, hold_out=hold_out)
+
+
+def test_other_files_are_told_and_hidden_ones_are_not(
+    tmp_path: Path, make_files: MakeFiles
+) -> None:
+    """A note names what is left out."""
+    files = {"cat/1.png": b"", "cat/notes.txt": b"", ".DS_Store": b"", "dog/.x/2.png": b""}
+    make_files(tmp_path, files)
+    listing = list_files("x", find_files(tmp_path), hold_out=None)
+    assert [item.name for item in listing.items] == ["cat/1.png"]
+    assert listing.notes == ("1 other files are left out: cat/notes.txt",)
+
+
+def test_an_archive_is_read_like_its_folder(
+    tmp_path: Path, make_files: MakeFiles, make_tar: MakeFiles
+) -> None:
+    """The same names and contents, with or without a folder around everything."""
+    files = {"cat/1.png": b"one", "dog/2.png": b"two"}
+    make_files(tmp_path / "plain", files)
+    make_tar(tmp_path / "a.tar.gz", files)
+    make_tar(tmp_path / "b.tgz", {f"top/{name}": content for name, content in files.items()})
+    plain = [
+        (file.path, Path(str(file.content)).read_bytes()) for file in find_files(tmp_path / "plain")
+    ]
+    for name in ("a.tar.gz", "b.tgz"):
+        assert [(file.path, file.content) for file in find_files(tmp_path / name)] == plain

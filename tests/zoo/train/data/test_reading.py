@@ -1,0 +1,223 @@
+"""From files to splits in memory, and what is found wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zoo
+from zoo.errors import InvalidValue, UnknownName
+from zoo.spec import AudioInput, ImageInput, TextInput
+from zoo.train.data import open_data
+from zoo.train.data.dataset import Data
+from zoo.train.data.request import DataRequest
+from zoo.train.normalization import make_normalization
+from zoo.train.recipe import VocabularyRule
+
+MakeFiles = Callable[[Path, Mapping[str, bytes | str]], Path]
+TEXTS = "".join(
+    f"{'ab'[n % 2]} {'good' if n % 2 else 'bad'} film {'very ' * (n // 2)}{n}\n" for n in range(40)
+)
+
+
+def _open(path: Path, asked: dict[str, Any] | None = None, **options: Any) -> Data:
+    return open_data(DataRequest(what=str(path), **options), asked)
+
+
+def test_images_are_what_the_model_would_see(
+    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+) -> None:
+    """Pixels of the split, normalised, equal `transform()` of the file, resized and converted alike."""
+    root = make_files(tmp_path / "p", pictures)
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (30, 17, 3), np.uint8)).save(root / "a" / "9.png")
+    Image.fromarray(random.integers(0, 256, (9, 40), np.uint8)).save(root / "b" / "9.png")
+    data = _open(root, {"kind": "image", "channels": 3, "size": [8, 12]})
+    assert isinstance(data.source, ImageInput)
+    model = zoo.compose(
+        "plain_cnn", input={"kind": "image", **data_fields(data.source)}, num_classes=2
+    )
+    normalize = make_normalization(data.source)
+    for split, names in data.members.items():
+        part = data.split(split)
+        x = normalize(part[torch.arange(len(part))].x)
+        expected = torch.stack([model.transform()(root / name) for name in names])
+        assert torch.allclose(x, expected, atol=1e-6)
+        assert [data.labels[n] for n in part.labels] == [name[0] for name in names]
+    assert "2 images of other sizes" not in data.notes[0]
+    assert data.notes[0].startswith("14 images of other sizes (8x8 to 17x30)")
+    assert "(13 RGB, 1 L) become 3 channels each" in data.notes[1]
+
+
+def data_fields(source: ImageInput) -> dict[str, Any]:
+    """The fields of an input block."""
+    names = ("channels", "size", "mean", "std")
+    return {name: getattr(source, name) for name in names}
+
+
+def test_size_and_channels_follow_from_the_images(
+    tmp_path: Path,
+    make_files: MakeFiles,
+    pictures: dict[str, bytes],
+    png: Callable[..., bytes],
+) -> None:
+    """Where the model asks for none and all are alike; grey ones have one channel."""
+    colour = _open(make_files(tmp_path / "p", pictures)).source
+    assert isinstance(colour, ImageInput)
+    assert (colour.channels, colour.size) == (3, (8, 8))
+    greys = {name: png(20 * n, mode="L") for n, name in enumerate(pictures)}
+    grey = _open(make_files(tmp_path / "g", greys)).source
+    assert grey.channels == 1
+    make_files(tmp_path / "g", {"a/7.png": png(9, width=9, mode="L")})
+    with pytest.raises(InvalidValue, match=r"images are of 2 sizes \(8x8 to 9x8\); say one"):
+        _open(tmp_path / "g")
+
+
+def test_sounds_are_what_the_model_would_see(
+    tmp_path: Path, make_files: MakeFiles, sounds: dict[str, bytes]
+) -> None:
+    """Resampled and cut alike; the sample rate is that of the files where nobody says another."""
+    root = make_files(tmp_path / "s", sounds)
+    data = _open(root)
+    assert data.source == AudioInput(sample_rate=8000)
+    halved = _open(root, {"kind": "audio", "sample_rate": 4000, "seconds": 0.004})
+    block = {"kind": "audio", "sample_rate": 4000, "seconds": 0.004}
+    backbone = {"name": "audio_cnn", "sample_rate": 4000, "widths": [4], "depths": 1, "num_mels": 8}
+    transform = zoo.compose(backbone, input=block, num_classes=2).transform()
+    part = halved.test
+    for number, name in enumerate(halved.members["test"]):
+        assert torch.equal(part[torch.tensor([number])].x[0], transform(root / name))
+    assert halved.notes == ("sounds are resampled to 4000 Hz: 72 of 8000 Hz",)
+
+
+def test_texts_are_what_the_model_would_see(tmp_path: Path) -> None:
+    """Numbered by a vocabulary of train alone; tokens that only other splits have are unknown."""
+    path = tmp_path / "t.all"
+    path.write_text(TEXTS)
+    data = _open(path)
+    assert isinstance(data.source, TextInput)
+    lines = dict(enumerate(TEXTS.splitlines(), 1))
+    texts = {
+        split: [lines[int(name.partition(":")[2])][2:] for name in names]
+        for split, names in data.members.items()
+    }
+    seen = {word for text in texts["train"] for word in text.split()}
+    assert set(data.vocabulary) == seen
+    model = zoo.compose(
+        {"name": "text_cnn", "embedding_dim": 4, "maps": 2},
+        input={"kind": "text", "vocabulary": list(data.vocabulary)},
+        num_classes=2,
+    )
+    assert model.spec.input == data.source
+    for split, own in texts.items():
+        for number, text in enumerate(own):
+            batch = data.split(split)[torch.tensor([number])]
+            assert torch.equal(batch.x[0], model.transform()(text))
+    assert set(" ".join(texts["test"]).split()) - seen
+
+
+def test_a_vocabulary_is_kept_small_or_as_it_was(tmp_path: Path) -> None:
+    """By the recipe's rule; that of a model that there is wins."""
+    path = tmp_path / "t.all"
+    path.write_text(TEXTS)
+    request = DataRequest(what=str(path))
+    rule = VocabularyRule(minimum_count=3, most=2)
+    assert len(open_data(request, rule=rule).vocabulary) == 2
+    assert open_data(request, vocabulary=["film"], rule=rule).vocabulary == ("film",)
+
+
+def test_unreadable_files_are_refused_or_skipped(
+    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+) -> None:
+    """By name, with the first reason; skipped ones are told."""
+    broken = pictures["a/3.png"][:30]
+    root = make_files(tmp_path / "p", {**pictures, "a/3.png": broken, "b/9.png": b"no image"})
+    with pytest.raises(InvalidValue, match=r"2 of 13 samples cannot be read: a/3.png, b/9.png"):
+        _open(root)
+    data = _open(root, unreadable="skip")
+    assert len(data.train) + len(data.validation) + len(data.test) == 11
+    assert "2 of 13 samples cannot be read: a/3.png, b/9.png; they are left out" in data.notes
+
+
+def test_a_class_that_cannot_be_read_is_refused(
+    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+) -> None:
+    """Skipping must not lose a class silently."""
+    root = make_files(tmp_path / "p", {**pictures, "c/1.png": b"no image"})
+    with pytest.raises(InvalidValue, match="no sample of class 'c' can be read"):
+        _open(root, unreadable="skip")
+
+
+def test_texts_without_words_are_unreadable(tmp_path: Path) -> None:
+    """They have nothing to classify."""
+    path = tmp_path / "t.all"
+    path.write_text(f"{TEXTS}a \n")
+    with pytest.raises(InvalidValue, match=r"1 of 41 samples cannot be read: t.all:41"):
+        _open(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a/1.png": b"x", "a/2.png": b"y"}, "one class only, 'a'"),
+        ({"train/a/1.png": b"x", "test/b/1.png": b"y", "train/c/1.png": b"z"}, "cannot be read"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_are_refused(
+    tmp_path: Path, make_files: MakeFiles, files: dict[str, bytes | str], message: str
+) -> None:
+    """With the name of the class."""
+    with pytest.raises(InvalidValue, match=message):
+        _open(make_files(tmp_path / "p", files))
+
+
+def test_a_class_that_train_lacks_is_refused(
+    tmp_path: Path,
+    make_files: MakeFiles,
+    pictures: dict[str, bytes],
+    png: Callable[..., bytes],
+) -> None:
+    """It could never be learned."""
+    files = {f"train/{name}": content for name, content in pictures.items()}
+    with pytest.raises(InvalidValue, match="train has no sample of class 'c'"):
+        _open(make_files(tmp_path / "p", {**files, "test/c/1.png": png(7)}))
+
+
+def test_copies_in_two_splits_are_told(
+    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+) -> None:
+    """By their content, whatever they are called; texts by their words, whatever the case."""
+    files = {f"train/{name}": content for name, content in pictures.items()}
+    root = make_files(tmp_path / "p", {**files, "test/a/copy.png": pictures["a/1.png"]})
+    assert _open(root).notes[0].endswith("are in validation or test, too: train/a/1.png")
+    with pytest.raises(InvalidValue, match="--leaks drop"):
+        _open(root, leaks="refuse")
+    make_files(tmp_path / "t", {"train.txt": TEXTS, "test.txt": "a BAD  film 0\nb x"})
+    assert "1 samples of train" in _open(tmp_path / "t").notes[0]
+
+
+def test_data_of_another_kind_are_refused(
+    tmp_path: Path, make_files: MakeFiles, sounds: dict[str, bytes]
+) -> None:
+    """Before they are read."""
+    root = make_files(tmp_path / "s", sounds)
+    with pytest.raises(InvalidValue, match="takes inputs of kind 'image'; s has sounds"):
+        _open(root, {"kind": "image", "channels": 3})
+
+
+def test_unknown_data_and_folders_are_refused(tmp_path: Path) -> None:
+    """The near miss is named, and the folder that is none."""
+    with pytest.raises(UnknownName, match=r"no file or folder 'mnits'. Did you mean 'mnist'"):
+        open_data(DataRequest(what="mnits"))
+    with pytest.raises(InvalidValue, match="nowhere' is no folder"):
+        open_data(DataRequest(what="mnist", root=str(tmp_path / "nowhere")))
+    with pytest.raises(InvalidValue, match="mnist is the name of a data set; say with --root"):
+        open_data(DataRequest(what="mnist"))
+    with pytest.raises(InvalidValue, match="--hold-out 'jackson' is not of the form KEY=VALUE"):
+        open_data(DataRequest(what="mnist", root=str(tmp_path), hold_out="jackson"))

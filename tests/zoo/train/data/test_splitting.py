@@ -1,0 +1,123 @@
+"""Dividing samples, and finding those that are in two splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.train.data.request import DataRequest
+from zoo.train.data.splitting import Division, Entry, divide
+
+REQUEST = DataRequest(what="x")
+
+
+def _divide(entries: list[Entry], **changes: object) -> Division:
+    return divide(entries, msgspec.structs.replace(REQUEST, **changes), data="x")
+
+
+def _classes(**counts: int) -> list[Entry]:
+    return [
+        Entry(f"{label}{number}", label, f"{label}{number}", None)
+        for label, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def test_a_tenth_of_each_class_is_held_out() -> None:
+    """Every sample is in one split, and the classes have the same shares, at least one sample each."""
+    entries = _classes(a=100, b=50, c=3)
+    division = _divide(entries)
+    assert sorted(n for numbers in division.parts.values() for n in numbers) == list(range(153))
+    for split in ("validation", "test"):
+        counts = Counter(entries[number].label for number in division.parts[split])
+        assert counts == {"a": 10, "b": 5, "c": 1}
+    assert division.made == ("validation", "test")
+
+
+def test_the_seed_decides() -> None:
+    """The same seed gives the same splits, another gives others."""
+    entries = _classes(a=100, b=100)
+    assert _divide(entries) == _divide(entries)
+    assert _divide(entries, split_seed=1).parts != _divide(entries).parts
+
+
+def test_equal_contents_stay_together() -> None:
+    """Copies never end up in two splits, also where they have different labels."""
+    entries = [Entry(str(n), "ab"[n % 2], str(n // 4), None) for n in range(400)]
+    division = _divide(entries)
+    held = [{entries[n].digest for n in numbers} for numbers in division.parts.values()]
+    assert not (held[0] & held[1]) | (held[0] & held[2]) | (held[1] & held[2])
+    assert all(held)
+
+
+def test_splits_that_are_there_are_kept() -> None:
+    """Only the missing one is made, and of train alone."""
+    entries = [*_classes(a=30, b=30), *(Entry(f"t{n}", "a", f"t{n}", "test") for n in range(5))]
+    division = _divide(entries)
+    assert division.parts["test"] == [60, 61, 62, 63, 64]
+    assert len(division.parts["validation"]) == 6
+    assert division.made == ("validation",)
+
+
+def test_a_class_too_small_to_divide_is_named() -> None:
+    """Two different samples cannot be in three splits, copies or not."""
+    entries = [*_classes(a=30), *(Entry(f"b{n}", "b", str(n % 2), None) for n in range(9))]
+    with pytest.raises(InvalidValue, match="class 'b' has 2 different samples, too few"):
+        _divide(entries)
+
+
+@pytest.fixture
+def leaking() -> list[Entry]:
+    """One of train is in validation, one of validation in test."""
+    return [
+        Entry("one", "a", "1", "train"),
+        Entry("two", "b", "2", "train"),
+        Entry("copy of one", "a", "1", "validation"),
+        Entry("three", "b", "3", "validation"),
+        Entry("copy of three", "b", "3", "test"),
+    ]
+
+
+def test_leaks_are_reported(leaking: list[Entry]) -> None:
+    """Which and how many; nothing is changed."""
+    division = _divide(leaking)
+    assert division.parts == {"train": [0, 1], "validation": [2, 3], "test": [4]}
+    assert division.notes == (
+        "1 samples of train are in validation or test, too: one",
+        "1 samples of validation are in test, too: three",
+    )
+
+
+def test_leaks_are_dropped(leaking: list[Entry]) -> None:
+    """From the earlier split: the test stays whole."""
+    division = _divide(leaking, leaks="drop")
+    assert division.parts == {"train": [1], "validation": [2], "test": [4]}
+
+
+def test_leaks_are_refused(leaking: list[Entry]) -> None:
+    """By name, and with what to do."""
+    with pytest.raises(InvalidValue, match=r"too: one. Drop them with --leaks drop"):
+        _divide(leaking, leaks="refuse")
+
+
+def test_a_split_that_is_empty_afterwards_is_refused() -> None:
+    """All of train is in the test."""
+    entries = [
+        Entry(str(n), "a", "1", split) for n, split in enumerate(("train", "validation", "test"))
+    ]
+    with pytest.raises(InvalidValue, match="x: the train split is empty"):
+        _divide(entries, leaks="drop")
+
+
+def test_equal_contents_of_two_classes_are_told() -> None:
+    """A model cannot be right about both."""
+    entries = [
+        Entry("one", "a", "1", "train"),
+        Entry("two", "b", "1", "train"),
+        Entry("three", "a", "3", "validation"),
+        Entry("four", "a", "4", "test"),
+    ]
+    assert _divide(entries).notes == ("2 samples of x have equals with another label: one, two",)

@@ -1,0 +1,73 @@
+"""Labelled texts from tables and lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.train.data.request import DataRequest
+from zoo.train.data.tables import read_text_file
+
+
+def _read(path: Path, content: str | bytes, **options: str) -> list[tuple[str, str]]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    items = read_text_file(path, DataRequest(what="x", **options))
+    return [(item.label, str(item.content)) for item in items]
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    """Quotes, commas and newlines inside a field belong to it; other columns are ignored."""
+    table = 'id,stars,review\n1,5,"good, very\ngood"\n2,1,"say ""no"""\n'
+    rows = _read(tmp_path / "a.csv", table, text="review", label="stars")
+    assert rows == [("5", "good, very\ngood"), ("1", 'say "no"')]
+
+
+def test_tables_with_the_usual_columns_need_no_option(tmp_path: Path) -> None:
+    """They are `text` and `label`; a TSV is separated by tabs; a mark of the encoding is no text."""
+    assert _read(tmp_path / "a.tsv", "\ufefflabel\ttext\nx\ta, b\n") == [("x", "a, b")]
+
+
+def test_lines_have_a_label_and_a_text(tmp_path: Path) -> None:
+    """Only a newline ends a line, and only blanks part the label from the text."""
+    content = "0 one\u0085two\n\n 1\tthree \r\n0 \n".encode("latin-1")
+    assert _read(tmp_path / "a.all", content) == [("0", "one\u0085two"), ("1", "three"), ("0", "")]
+
+
+def test_older_encodings_are_read(tmp_path: Path) -> None:
+    """What is no UTF-8 is Latin-1."""
+    assert _read(tmp_path / "a.txt", "0 crème".encode("latin-1")) == [("0", "crème")]
+    assert _read(tmp_path / "a.txt", "0 crème") == [("0", "crème")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        (
+            "a.csv",
+            "review,stars\n",
+            {"text": "reveiw"},
+            "no column 'reveiw'. Did you mean 'review'",
+        ),
+        ("a.csv", "review,stars\n", {}, "no column 'text'.*Say which with --text"),
+        ("a.csv", "text,text,label\n", {}, "has 2 columns called 'text'"),
+        ("a.csv", "text,label\na,b\na,b,c\n", {}, "a.csv:3: 3 fields, the header has 2"),
+        ("a.csv", "text,label\na, \n", {}, "a.csv:2: there is no label in the column 'label'"),
+        ("a.csv", 'text,label\n"a" b,c\n', {}, "a.csv:2 is no row of a table"),
+        ("a.csv", "", {}, "no column 'text'. There are none"),
+        ("a.all", "0 x", {"label": "stars"}, "--label names a column of a CSV or TSV file"),
+    ],
+)
+def test_wrong_tables_are_refused(
+    tmp_path: Path, name: str, content: str, options: dict[str, str], message: str
+) -> None:
+    """With the line, and the near miss of a column."""
+    with pytest.raises(InvalidValue, match=message):
+        _read(tmp_path / name, content, **options)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    """And why."""
+    with pytest.raises(InvalidValue, match=r"none.csv cannot be read: No such file"):
+        read_text_file(tmp_path / "none.csv", DataRequest(what="x"))

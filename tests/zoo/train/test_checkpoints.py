@@ -1,0 +1,56 @@
+"""Checkpoints on a disk that is full."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import zoo
+from zoo.errors import ZooError
+from zoo.train.data.dataset import Data
+from zoo.train.fitting import fit
+from zoo.train.recipe import Recipe
+
+RECIPE = Recipe(epochs=3, batch_size=20)
+
+
+@pytest.fixture
+def fill_disk() -> Iterator[Callable[[int], None]]:
+    """A function that lets no file grow beyond a number of bytes, until the end of the test."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda room: resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    data: Data,
+    new_model: Callable[[], zoo.Model],
+    folder: Path,
+    fill_disk: Callable[[int], None],
+) -> None:
+    """The message says what could not be written, and how to go on, which works once there is room."""
+    checkpoint, saved = folder / "last.ckpt", bytearray()
+
+    def after_the_first(_line: str) -> None:
+        if checkpoint.exists() and not saved:
+            saved.extend(checkpoint.read_bytes())
+            room = (folder / "best.safetensors").stat().st_size + 1000
+            assert room < len(saved)
+            fill_disk(room)
+
+    expected = (
+        rf"last.ckpt cannot be written: File too large.*go on with: zoo train --resume {folder}"
+    )
+    with pytest.raises(ZooError, match=expected):
+        fit(new_model(), data, RECIPE, folder, report=after_the_first)
+    assert checkpoint.read_bytes() == saved
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+    fill_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    fitted = fit(new_model(), data, RECIPE, folder, resume=True)
+    assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
+    assert msgspec.json.decode((folder / "result.json").read_bytes())["history"] == fitted.history
