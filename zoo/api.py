@@ -1,4 +1,4 @@
-"""The verbs: create, compose, save, load, predict, describe, publish.
+"""The verbs: create, compose, save, load, predict, describe, publish, yank.
 
 `create` is the road of this project, one call a step: resolve -> plan -> build -> load.
 """
@@ -283,33 +283,72 @@ def publish(
     summary: str = "",
     license: str = "",  # noqa: A002 - the word of the registry
     metrics: Mapping[str, Any] | None = None,
+    allow_similar_name: bool = False,
+    stage: str | os.PathLike[str] | None = None,
 ) -> ExactRef:
-    """Publish a file that `zoo.save` wrote as a version of a variant, in the registry of a folder.
+    """Publish a file that `zoo.save` wrote as a version of a variant.
 
     Args:
-        path: The file. Its spec, metrics, recipe and provenance become those of the version.
-        registry: The folder; made if it holds no registry yet.
+        path: The file, or the folder of a run, of which the best file is taken. Its spec, metrics, recipe and
+            provenance become those of the version.
+        registry: Path or address of the registry, e.g. `./our-zoo` or `s3://bucket/our-zoo`; made if there is none
+            yet.
         name: Name of the variant.
         version: `MAJOR.MINOR.PATCH`. A version that exists is never changed.
         summary: One line for people; kept from earlier versions if empty.
         license: SPDX identifier of the weights' licence.
         metrics: Figures beside those in the file, e.g. of the test split, in the form that `save` takes.
+        allow_similar_name: Take a new name that is one letter from another one there.
+        stage: Do not write to the registry, but lay out in this new folder what belongs there.
 
     Raises:
-        RegistryError: The version exists, or the registry breaks a rule.
+        InvalidValue: The registry lies where zoo cannot write, and no `stage` is given.
+        RegistryError: The version exists, the name is too like another, or the registry breaks a rule.
         WeightsError: The file cannot be loaded by others, or holds NaN.
+        FetchError: The registry cannot be read or written.
     """
     from zoo.registry.publishing import publish as publish_file
 
     return publish_file(
         Path(path),
-        Path(registry),
+        os.fspath(registry),
         name=name,
         version=version,
         summary=summary,
         license_name=license,
         metrics=metrics,
+        allow_similar_name=allow_similar_name,
+        stage=Path(stage) if stage is not None else None,
     )
+
+
+def yank(
+    ref: str,
+    *,
+    registry: str | os.PathLike[str],
+    reason: str = "",
+    undo: bool = False,
+    stage: str | os.PathLike[str] | None = None,
+) -> ExactRef:
+    """Withdraw a version: refs without its number pass it over; with it, it still loads, with a warning.
+
+    Args:
+        ref: `name@1.2.0`.
+        registry: Path or address of the registry.
+        reason: Why; whoever asks for that version is told.
+        undo: Take the withdrawal back.
+        stage: As in `publish`.
+
+    Raises:
+        InvalidRef: `ref` does not name one version.
+        UnknownName: There is no such version.
+        RegistryError: It is withdrawn for that reason already, or with `undo` is not.
+        FetchError: The registry cannot be read or written.
+    """
+    from zoo.registry.yanking import yank as yank_version
+
+    where = Path(stage) if stage is not None else None
+    return yank_version(ref, os.fspath(registry), reason=reason, undo=undo, stage=where)
 
 
 def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalog | None) -> bool:

@@ -1,21 +1,24 @@
-"""`zoo publish`: a file becomes a version of a variant, in the registry of a folder."""
+"""`zoo publish`: a file becomes a version of a variant, in a registry."""
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from zoo.cli.terminal import say
 from zoo.errors import InvalidValue
 
-SUMMARY = "publish a file as a version, in the registry of a folder"
+SUMMARY = "publish a file as a version, in a registry"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("file", help="a file that zoo.save or zoo train wrote")
     parser.add_argument(
-        "--registry", required=True, help="folder; made if it holds no registry yet"
+        "file",
+        help="a file that zoo.save or zoo train wrote, or the folder of a run (its best file)",
     )
+    add_target(parser, "made if there is none yet")
     parser.add_argument("--name", required=True, help="name of the variant")
     parser.add_argument("--version", required=True, help="MAJOR.MINOR.PATCH")
     parser.add_argument("--summary", default="", help="one line for people")
@@ -26,6 +29,25 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="a figure beside those in the file, e.g. mnist/test/top1=0.995",
+    )
+    parser.add_argument(
+        "--allow-similar-name",
+        action="store_true",
+        help="take a new name that is one letter from another one there",
+    )
+
+
+def add_target(parser: ArgumentParser, note: str) -> None:
+    """Add the arguments that say which registry is changed."""
+    parser.add_argument(
+        "--registry",
+        required=True,
+        help=f"folder or address, e.g. ./our-zoo or s3://bucket/our-zoo; {note}",
+    )
+    parser.add_argument(
+        "--stage",
+        metavar="DIR",
+        help="lay the files out in this new folder, for a registry that zoo cannot write to",
     )
 
 
@@ -41,12 +63,29 @@ def run(args: Namespace) -> int:
         summary=args.summary,
         license=args.license,
         metrics=dict(_metric(text) for text in args.metric),
+        allow_similar_name=args.allow_similar_name,
+        stage=args.stage,
     )
+    if args.stage:
+        show_commands(args.registry, args.stage)
+        return 0
     say(
         f"{ref} is published in {args.registry}, sha256 {ref.sha256}",
         f'Use it: zoo.create("{ref}", pretrained=True, registries=[zoo.Registry("{args.registry}")])',
     )
     return 0
+
+
+def show_commands(registry: str, stage: str) -> None:
+    """Say how what was laid out comes to its place."""
+    from zoo.registry.staging import commands
+
+    say(
+        f"Laid out in {stage}; nothing is written to {registry} yet. Bring it there, in this order, and let nobody",
+        "else publish there meanwhile, or one of you loses a version:",
+        *(f"    {command}" for command in commands(registry, Path(stage))),
+        f"Then: rm -r {shlex.quote(stage)}",
+    )
 
 
 def _metric(text: str) -> tuple[str, dict[str, float]]:

@@ -1,103 +1,144 @@
-"""Publishing: a file becomes a version of a variant in a registry's folder, whole or not at all.
+"""Publishing: a file becomes a version of a variant, whole or not at all.
 
-The blob is written first and the index last, each in one rename: a crash in between leaves a blob that
-nothing refers to.
+    check the name -> load the file in a fresh process -> write the blob -> write the index
+
+The blob is made only where there is none, and the index is written last and only in place of the one that was
+read: whatever happens in between leaves at most a blob that nothing refers to.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.errors import InvalidValue, RegistryError, WeightsError
-from zoo.files import read_whole, write_atomically
+from zoo.errors import AlreadyThere, InvalidValue, RegistryError, WeightsError
+from zoo.files import read_whole
 from zoo.refs import ExactRef, VersionNumber, check_name
-from zoo.registry.reader import parse_yaml
-from zoo.registry.schema import SCHEMA, read_head, read_rows
-from zoo.store import blob_path
+from zoo.registry import normal_base
+from zoo.registry.editing import change_index, check_metrics, read_draft
+from zoo.registry.examination import examine_afresh
+from zoo.registry.staging import check_target, target_of
+from zoo.store import blob_name
+from zoo.store.patience import PATIENCE, patiently
+from zoo.store.places import open_place
 
-# Loads the file as a stranger would, and says what the registry should say of it.
-_EXAMINE = """
-import json, sys, zoo
-from zoo.weights import interface, not_finite
-from zoo import __version__
-try:
-    model = zoo.load(sys.argv[1])
-except zoo.ZooError as error:
-    sys.exit(str(error))
-bad = not_finite(model)
-if bad:
-    sys.exit(f"{sys.argv[1]}: the tensor {bad!r} holds NaN or infinity; train again, or from an earlier checkpoint.")
-print(json.dumps({
-    "spec": model.spec.to_data(),
-    "interface": interface(model),
-    "params": sum(parameter.numel() for parameter in model.parameters()),
-    "version": __version__,
-}))
-"""
+if TYPE_CHECKING:
+    from zoo.transports import Place, WritablePlace
+
+BEST = "best.safetensors"
 
 
 def publish(
     path: Path,
-    root: Path,
+    base: str,
     *,
     name: str,
     version: str,
     summary: str = "",
     license_name: str = "",
     metrics: Mapping[str, Any] | None = None,
+    allow_similar_name: bool = False,
+    stage: Path | None = None,
 ) -> ExactRef:
-    """Publish a weights file in the registry of folder `root`; see `zoo.publish`."""
+    """Publish a weights file, or the best one of a run's folder; see `zoo.publish`."""
     check_name(name)
     number = VersionNumber.parse(version)
-    index = root / "registry.yaml"
-    before = index.read_bytes() if index.exists() else None
-    data = _registry_data(before, index)
-    variant = data["variants"].setdefault(name, {"summary": "", "versions": {}})
-    if version in variant["versions"]:
-        raise RegistryError(
-            f"{name}@{version} is in {root} already, and a version never changes. Publish the next one."
-        )
-    content = bytes(read_whole(path))
-    entry = _entry(path, content)
+    check_metrics(metrics)
+    file = _weights_file(path)
+    base = normal_base(base)
+    place = open_place(base)
+    check_target(place, base, stage)
+    draft = read_draft(place, base)
+    _check_new(draft.data, name, version, base, allow_similar_name=allow_similar_name)
+    content = bytes(read_whole(file))
+    entry = _entry(file, content)
     if license_name:
         entry["license"] = license_name
     if metrics:
         entry["metrics"] = {**entry.get("metrics", {}), **metrics}
-    variant["summary"] = summary or variant.get("summary", "")
-    variant["versions"][str(number)] = entry
-    data["serial"] += 1
-    text = _checked_yaml(data, index)
+
+    def add(data: dict[str, Any]) -> None:
+        _check_new(data, name, version, base, allow_similar_name=allow_similar_name)
+        variant = data["variants"].setdefault(name, {"summary": "", "versions": {}})
+        variant["summary"] = summary or variant.get("summary", "")
+        variant["versions"][version] = entry
+
+    target = target_of(place, base, stage, draft)
     sha256 = entry["weights"]["sha256"]
-    _write_blob(blob_path(root, sha256), content)
-    if (index.read_bytes() if index.exists() else None) != before:
-        raise RegistryError(f"{index} was changed by somebody else meanwhile. Publish once more.")
-    write_atomically(index, text)
+    write_blob(target, sha256, content, base)
+    data = change_index(target, base, add)
     return ExactRef(data["id"], name, number, sha256)
 
 
-def _registry_data(content: bytes | None, index: Path) -> dict[str, Any]:
-    if content is None:
-        _make_folder(index.parent)
-        return {"schema": SCHEMA, "id": _id_from(index.parent), "serial": 0, "variants": {}}
-    data, lines = parse_yaml(content, str(index))
-    list(read_rows(read_head(data, str(index), lines), str(index), lines, []))
-    registry: dict[str, Any] = data
-    return registry
+def write_blob(place: WritablePlace, sha256: str, content: bytes, base: str) -> None:
+    """Write a blob where there is none; one that is there already must be the same.
+
+    Raises:
+        RegistryError: It is there, and is damaged.
+        FetchError: It cannot be written.
+    """
+    name = blob_name(sha256)
+    try:
+        patiently(lambda: place.create(name, content), PATIENCE)
+    except AlreadyThere:
+        found = patiently(lambda: _digest(place, name), PATIENCE)
+        if found != sha256:
+            raise RegistryError(
+                f"{base}/{name} is there already and is damaged: its bytes have sha256 {found}. "
+                "Delete it, and publish again."
+            ) from None
 
 
-def _id_from(folder: Path) -> str:
-    letters = "".join(
-        c if c.isascii() and c.isalnum() else "-" for c in folder.resolve().name.lower()
+def _digest(place: Place, name: str) -> str:
+    digest = hashlib.sha256()
+    for piece in place.open(name).chunks:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _weights_file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    if not (path / BEST).is_file():
+        raise InvalidValue(
+            f"{path} is a folder without {BEST}; give the folder of a run (`zoo train`), or a file."
+        )
+    return path / BEST
+
+
+def _check_new(
+    data: dict[str, Any], name: str, version: str, base: str, *, allow_similar_name: bool
+) -> None:
+    variants = data["variants"]
+    if name in variants:
+        if version in variants[name]["versions"]:
+            raise RegistryError(
+                f"{name}@{version} is in {base} already, and a version never changes. Publish the next one."
+            )
+    elif not allow_similar_name and (near := _mistakable(name, variants)):
+        raise RegistryError(
+            f"{name!r} is one letter from {near!r}, which is in {base} already: whoever slips gets the other "
+            "model. Choose another name, or say that it is meant (--allow-similar-name)."
+        )
+
+
+def _mistakable(name: str, others: Iterable[str]) -> str | None:
+    """One of the other names that a single slip makes of `name`: a letter more, less, another, or two exchanged."""
+    return next((other for other in others if _one_slip(*sorted((name, other), key=len))), None)
+
+
+def _one_slip(short: str, long: str) -> bool:
+    if len(long) - len(short) > 1:
+        return False
+    same = next(
+        (at for at, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short)
     )
-    words = [word for word in letters.split("-") if word]
-    return "-".join(words) if words and words[0][0].isalpha() else "registry"
+    if len(short) < len(long):
+        return short[same:] == long[same + 1 :]
+    exchanged = long[same + 1 : same + 2] + long[same : same + 1] + long[same + 2 :]
+    return short[same + 1 :] == long[same + 1 :] or short[same:] == exchanged
 
 
 def _entry(path: Path, content: bytes) -> dict[str, Any]:
@@ -105,24 +146,14 @@ def _entry(path: Path, content: bytes) -> dict[str, Any]:
     from zoo.weights import parse
 
     metadata = parse(content, str(path)).metadata
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(  # noqa: S603 - our own interpreter and program
-        [sys.executable, "-c", _EXAMINE, str(path)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise WeightsError(
-            f"Not published, because a fresh process cannot load the file: {reason[0]}"
-        )
-    examined = json.loads(done.stdout.splitlines()[-1])
+    examined = examine_afresh(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if examined["sha256"] != sha256:
+        raise WeightsError(f"{path} was changed while it was examined. Publish it once it is done.")
     entry = {
         "spec": examined["spec"],
         "requires": _requires(metadata, examined["version"]),
-        "weights": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)},
+        "weights": {"sha256": sha256, "size": len(content)},
         "interface": examined["interface"],
         "params": examined["params"],
     }
@@ -140,65 +171,3 @@ def _requires(metadata: dict[str, Any], version: str) -> dict[str, str]:
     return {
         name: f">={'.'.join(release.split('.')[:2])}" for name, release in sorted(needs.items())
     }
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidValue(f"{folder} cannot be made: {error.strerror or error}.") from None
-
-
-def _write_blob(target: Path, content: bytes) -> None:
-    if target.exists():  # named by its bytes: the same file
-        return
-    _make_folder(target.parent)
-    write_atomically(target, content, mode=0o444)
-
-
-def _checked_yaml(data: dict[str, Any], index: Path) -> bytes:
-    """The registry as YAML that the strict reader reads back to the same data."""
-    import yaml
-
-    text: bytes = yaml.dump(
-        data, Dumper=_dumper(), sort_keys=False, width=100, encoding="utf-8", allow_unicode=True
-    )
-    again, lines = parse_yaml(text, str(index))
-    list(read_rows(read_head(again, str(index), lines), str(index), lines, []))
-    if again != data:
-        raise RegistryError(
-            f"{index}: the entry cannot be written as YAML without a change; nothing was published."
-        )
-    return text
-
-
-def _dumper() -> Any:
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Short lists on one line, no aliases, texts quoted wherever JSON would read something else."""
-
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's hook
-            return True
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        quoted = value in ("", "~", "<<") or _is_json(value)
-        return dumper.represent_scalar(
-            "tag:yaml.org,2002:str", value, style='"' if quoted else None
-        )
-
-    def sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
-        short = not any(isinstance(item, dict | list) for item in value)
-        return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=short)
-
-    Dumper.add_representer(str, text)
-    Dumper.add_representer(list, sequence)
-    return Dumper
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

@@ -9,30 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.registry import publishing
-from zoo.registry.reader import read_yaml
+from zoo.registry.examination import examine
 
-
-@pytest.fixture
-def model(small_spec: dict[str, Any]) -> zoo.Model:
-    """A model to publish."""
-    torch.manual_seed(0)
-    return zoo.compose(zoo.Spec.from_data(small_spec)).eval()
-
-
-@pytest.fixture
-def file(model: zoo.Model, tmp_path: Path) -> Path:
-    """The model's file, with figures and a recipe."""
-    return zoo.save(
-        model,
-        tmp_path / "model.safetensors",
-        metrics={"pets/validation/top1": {"mean": 0.5, "seeds": 1}},
-        recipe={"epochs": 3},
-        provenance={"data": "pets"},
-    )
+pytestmark = pytest.mark.usefixtures("examined_here")
 
 
 def publish(file: Path, root: Path, version: str = "1.0.0", **fields: Any) -> zoo.ExactRef:
@@ -102,29 +86,6 @@ def test_a_version_never_changes(file: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_texts_that_look_like_something_else_stay_texts(tmp_path: Path) -> None:
-    """A summary that YAML or JSON would read as a number, a flag or a comment comes back as written."""
-    texts = [
-        "1.10",
-        "1e5",
-        "no",
-        "null",
-        "~",
-        "# c",
-        "a: b",
-        "é\n- x",
-        '"',
-        "0123",
-        "2026-01-01",
-        "<<",
-    ]
-    variants = {f"v{n}": {"summary": text, "versions": {}} for n, text in enumerate(texts)}
-    data = {"schema": 1, "id": "tests", "serial": 1, "variants": variants}
-    path = tmp_path / "registry.yaml"
-    path.write_bytes(publishing._checked_yaml(data, path))
-    assert read_yaml(path)[0] == data
-
-
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [
@@ -142,37 +103,6 @@ def test_wrong_names_and_numbers_are_refused(
     assert not (tmp_path / "zoo").exists()
 
 
-def test_what_holds_nan_is_refused(model: zoo.Model, tmp_path: Path) -> None:
-    """A model with NaN is not published; the tensor is named."""
-    with torch.no_grad():
-        model.classifier.bias[0] = float("nan")
-    file = zoo.save(model, tmp_path / "nan.safetensors")
-    with pytest.raises(zoo.WeightsError, match=r"'classifier\.bias' holds NaN or infinity"):
-        publish(file, tmp_path / "zoo")
-    assert tree(tmp_path / "zoo") == {}
-
-
-def test_what_only_this_process_can_load_is_refused(own_catalog: None, tmp_path: Path) -> None:
-    """A fresh process is asked: what was registered here alone is no version for others."""
-
-    @zoo.attention("only_here", family="channel")
-    class OnlyHere(nn.Module):
-        """Leave the map as it is."""
-
-        def __init__(self, channels: int, *, ndim: int = 2) -> None:
-            super().__init__()
-
-        def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-            return x
-
-    model = zoo.compose("attn_cnn(widths=[4]) + only_here@last", num_classes=2)
-    file = zoo.save(model, tmp_path / "only_here.safetensors")
-    with pytest.raises(
-        zoo.WeightsError, match=r"a fresh process cannot load the file: .*attention/only_here"
-    ):
-        publish(file, tmp_path / "zoo")
-
-
 def test_a_broken_registry_is_not_written_over(file: Path, tmp_path: Path) -> None:
     """A registry that breaks a rule is an error, and stays as it is."""
     root = tmp_path / "zoo"
@@ -186,30 +116,173 @@ def test_a_broken_registry_is_not_written_over(file: Path, tmp_path: Path) -> No
     assert tree(root) == before
 
 
-def test_two_at_once_do_not_lose_a_version(
+def test_another_s_publication_meanwhile_is_kept(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever finds the index changed meanwhile starts again; the other's version stays."""
+    """Whoever finds the index changed goes on from there; both versions are in it."""
     root = tmp_path / "zoo"
     publish(file, root)
-    write_blob = publishing._write_blob
+    write_blob = publishing.write_blob
 
-    def and_somebody_else(target: Path, content: bytes) -> None:
-        write_blob(target, content)
-        index = root / "registry.yaml"
-        index.write_text(index.read_text().replace("serial: 1", "serial: 7"))
+    def and_somebody_else(*arguments: Any) -> None:
+        write_blob(*arguments)
+        monkeypatch.setattr(publishing, "write_blob", write_blob)
+        publish(file, root, "1.2.0")
 
-    monkeypatch.setattr(publishing, "_write_blob", and_somebody_else)
-    with pytest.raises(
-        zoo.RegistryError, match=r"was changed by somebody else meanwhile\. Publish once more"
-    ):
-        publish(file, root, "1.1.0")
-    assert zoo.Registry(root).serial == 7
+    monkeypatch.setattr(publishing, "write_blob", and_somebody_else)
+    publish(file, root, "1.1.0")
+    registry = zoo.Registry(root)
+    assert registry.serial == 3
+    assert {str(one.number) for one in registry.index.listings("our_cnn")} == {
+        "1.0.0",
+        "1.1.0",
+        "1.2.0",
+    }
+
+
+def test_two_who_publish_one_version_do_not_both(
+    file: Path, model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one who is slower is refused, and the faster one's version stays."""
+    root = tmp_path / "zoo"
+    write_blob = publishing.write_blob
+    faster: list[zoo.ExactRef] = []
+
+    def and_somebody_else(*arguments: Any) -> None:
+        write_blob(*arguments)
+        monkeypatch.setattr(publishing, "write_blob", write_blob)
+        with torch.no_grad():
+            model.classifier.bias.add_(1)
+        faster.append(publish(zoo.save(model, tmp_path / "other.safetensors"), root))
+
+    monkeypatch.setattr(publishing, "write_blob", and_somebody_else)
+    with pytest.raises(zoo.RegistryError, match="already, and a version never changes"):
+        publish(file, root)
+    (listing,) = zoo.Registry(root).index.listings("our_cnn")
+    assert listing.sha256 == faster[0].sha256
+
+
+def test_a_crash_before_the_index_leaves_only_a_blob(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing refers to it, and publishing once more takes it as it is."""
+    root = tmp_path / "zoo"
+
+    def crash(*arguments: Any) -> None:
+        raise KeyboardInterrupt("a crash")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "change_index", crash)
+        with pytest.raises(KeyboardInterrupt, match="a crash"):
+            publish(file, root)
+    (left,) = tree(root)
+    assert left.startswith("blobs/")
+    publish(file, root)
+    assert set(tree(root)) == {left, "registry.yaml"}
+
+
+def test_a_damaged_blob_in_the_way_is_told(file: Path, tmp_path: Path) -> None:
+    """A file of the right name and other bytes is neither taken for the blob nor written over."""
+    root = tmp_path / "zoo"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    blob = root / "blobs" / "sha256" / sha256[:2] / sha256
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(zoo.RegistryError, match=r"is there already and is damaged.* Delete it"):
+        publish(file, root)
+    assert not (root / "registry.yaml").exists()
+    blob.unlink()
+    publish(file, root)
+
+
+@pytest.mark.parametrize(
+    "way", ["our_cn", "our_cnnn", "our_cnm", "our_ncn", "uor_cnn", "your_cnn", "o0r_cnn"]
+)
+def test_a_name_one_letter_from_another_is_refused(file: Path, tmp_path: Path, way: str) -> None:
+    """A letter less, more, another one, two exchanged; unless it is meant. Nothing is examined before."""
+    root = tmp_path / "zoo"
+    publish(file, root)
+    before = tree(root)
+    with pytest.raises(zoo.RegistryError, match=f"'{way}' is one letter from 'our_cnn'"):
+        zoo.publish(tmp_path / "nothing", registry=root, name=way, version="1.0.0")
+    assert tree(root) == before
+
+
+def test_a_similar_name_can_be_meant(file: Path, tmp_path: Path) -> None:
+    """With a word; from then on it is a name like any other."""
+    root = tmp_path / "zoo"
+    publish(file, root)
+    zoo.publish(file, registry=root, name="our_cnn2", version="1.0.0", allow_similar_name=True)
+    zoo.publish(file, registry=root, name="our_cnn2", version="1.1.0")
+    assert zoo.Registry(root).index.names() == ["our_cnn", "our_cnn2"]
+
+
+@pytest.mark.parametrize(
+    "other", ["our_net", "our_cnn_a", "cnn_our", "cnn", "our_cnn_small", "nnc_ruo"]
+)
+def test_other_names_are_taken(other: str) -> None:
+    """Two letters apart is another name."""
+    assert publishing._mistakable(other, ["our_cnn"]) is None
+
+
+@given(st.text("ab", max_size=6), st.text("ab", max_size=6))
+def test_one_slip_is_what_one_slip_makes(one: str, other: str) -> None:
+    """Against a second implementation, which makes every slip there is."""
+    slips = {one}
+    for at in range(len(one) + 1):
+        slips |= {one[:at] + letter + one[at:] for letter in "ab"}
+        if at < len(one):
+            slips |= {one[:at] + letter + one[at + 1 :] for letter in ("", "a", "b")}
+            slips.add(one[:at] + one[at + 1 : at + 2] + one[at] + one[at + 2 :])
+    assert (publishing._mistakable(one, [other]) is not None) is (other in slips)
+
+
+def test_a_name_is_never_freed(file: Path, tmp_path: Path) -> None:
+    """A version that is withdrawn keeps its number."""
+    root = tmp_path / "zoo"
+    publish(file, root)
+    zoo.yank("our_cnn@1.0.0", registry=root, reason="wrong split")
+    with pytest.raises(zoo.RegistryError, match="a version never changes"):
+        publish(file, root)
+
+
+def test_the_folder_of_a_run_is_published_by_its_best_file(file: Path, tmp_path: Path) -> None:
+    """With the figures and the recipe in it; a folder without one is refused."""
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(zoo.InvalidValue, match=r"run is a folder without best\.safetensors"):
+        publish(run, tmp_path / "zoo")
+    (run / "best.safetensors").write_bytes(file.read_bytes())
+    publish(run, tmp_path / "zoo")
+    version = zoo.describe("our_cnn", registries=[zoo.Registry(tmp_path / "zoo")])
+    assert version.recipe == {"epochs": 3}
+    assert version.metrics["pets/validation/top1"]["mean"] == 0.5
+
+
+def test_a_file_that_changes_meanwhile_is_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was examined is what is published."""
+    examined = {**examine(file), "sha256": "0" * 64}
+    monkeypatch.setattr(publishing, "examine_afresh", lambda path: examined)
+    with pytest.raises(zoo.WeightsError, match="was changed while it was examined"):
+        publish(file, tmp_path / "zoo")
+    assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.parametrize("mean", [float("nan"), float("inf"), object()])
+def test_figures_that_are_none_are_refused(file: Path, tmp_path: Path, mean: Any) -> None:
+    """Before anything is written."""
+    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be published"):
+        publish(file, tmp_path / "zoo", metrics={"pets/test/top1": {"mean": mean}})
+    assert not (tmp_path / "zoo").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(file: Path, tmp_path: Path) -> None:
     """A file in the way is named, and stays."""
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(zoo.InvalidValue, match="taken cannot be made"):
+    with pytest.raises(
+        zoo.FetchError, match=r"taken/registry\.yaml cannot be read: Not a directory"
+    ):
         publish(file, tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "a file"

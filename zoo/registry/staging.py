@@ -1,0 +1,75 @@
+"""Publishing to where zoo cannot write: the files are laid out in a folder, and then brought there by hand.
+
+The order matters: the blob first, the index last, so that at no moment the index names what is not there.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from zoo.errors import InvalidValue
+from zoo.registry.editing import INDEX, Draft, is_writable
+from zoo.store.folder import FolderPlace
+
+if TYPE_CHECKING:
+    from zoo.transports import Place, WritablePlace
+
+
+def check_target(place: Place, base: str, stage: Path | None) -> None:
+    """Refuse a place that cannot be written to, and a folder to lay files out in that is not empty.
+
+    Raises:
+        InvalidValue: It is one.
+    """
+    if stage is None:
+        if not is_writable(place):
+            raise InvalidValue(
+                f"{base} takes no files from zoo. Say a folder to lay them out in (--stage DIR): "
+                "it gets what belongs there, with the commands that bring it up."
+            )
+    elif stage.exists() and (not stage.is_dir() or any(stage.iterdir())):
+        raise InvalidValue(
+            f"{stage} is there already. What is laid out goes into a folder of its own; name a new one."
+        )
+
+
+def target_of(place: Place, base: str, stage: Path | None, draft: Draft) -> WritablePlace:
+    """Where to write: the place itself, or a folder that begins with the index of that place.
+
+    Raises:
+        InvalidValue: As in `check_target`.
+        FetchError: The folder cannot be written to.
+    """
+    check_target(place, base, stage)
+    if stage is None:
+        assert is_writable(place)  # noqa: S101 - checked above; for the type checker
+        return place
+    folder = FolderPlace(str(stage))
+    if draft.content is not None:
+        folder.create(INDEX, draft.content)
+    return folder
+
+
+def commands(base: str, stage: Path) -> list[str]:
+    """The shell commands that bring what was laid out to its place, in their order."""
+    has_blobs = (stage / "blobs").is_dir()
+    there = urlsplit(base)
+    if there.scheme == "hf":
+        repository, _, revision = base.removeprefix("hf://").partition("@")
+        upload = ["hf", "upload", repository]
+        at = ["--revision", revision] if revision else []
+        steps = [[*upload, f"{stage}/blobs", "blobs", *at]] if has_blobs else []
+        steps += [[*upload, f"{stage}/{INDEX}", INDEX, *at]]
+    else:
+        # What a web server calls a folder is not where it lies on its disk: that only its owner knows.
+        host = f"{there.hostname or 'HOST'}:/FOLDER/OF/THE/REGISTRY"
+        steps = (
+            [["rsync", "-rt", "--ignore-existing", f"{stage}/blobs/", f"{host}/blobs/"]]
+            if has_blobs
+            else []
+        )
+        steps += [["rsync", "-t", f"{stage}/{INDEX}", f"{host}/{INDEX}"]]
+    return [shlex.join(step) for step in steps]
