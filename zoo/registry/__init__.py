@@ -188,20 +188,20 @@ def normal_base(base: str) -> str:
         from zoo.store.folder import folder_of
 
         return str(folder_of(base).absolute())
-    user, at, _ = rest.partition("/")[0].rpartition("@")
+    user, at, host = rest.partition("/")[0].rpartition("@")
     web = scheme in ("https", "http")
-    wrong = (
-        "spaces or signs that do not print"
-        if " " in base or not base.isprintable()
-        else "a user or password; give a token by ZOO_TOKEN_<NAME>, netrc or keyring"
-        if at and (web or ":" in user)
-        else "a query or fragment"
-        if web and ("?" in rest or "#" in rest)
-        else "no host"
-        if not rest.strip("/")
-        else ""
+    if " " in base or not base.isprintable():
+        wrong = "spaces or signs that do not print"
+    elif at and (web or ":" in user):
+        wrong = "a user or password; give a token by ZOO_TOKEN_<NAME>, netrc or keyring"
+    elif web and ("?" in rest or "#" in rest):
+        wrong = "a query or fragment"
+    elif not rest.strip("/"):
+        wrong = "no host"
+    else:
+        return f"{scheme}://{rest.rstrip('/')}"
+    # What else stands in it may be a secret.
+    host = host.partition("?")[0].partition("#")[0]
+    raise InvalidValue(
+        f"The address at {f'{scheme}://{host}'!r:.120} cannot be the base of a registry: it has {wrong}."
     )
-    if wrong:
-        shown = f"{scheme}://...{base[-40:].rpartition('@')[2]}" if at else base[:200]
-        raise InvalidValue(f"{shown!r} cannot be the base of a registry: it has {wrong}.")
-    return f"{scheme}://{rest.rstrip('/')}"
