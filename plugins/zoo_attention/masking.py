@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from zoo_attention import maxima
+
 
 def fill(x: Tensor, mask: Tensor | None, value: float) -> Tensor:
     """Return x with `value` at masked positions; x itself where there is no mask."""
@@ -42,7 +44,7 @@ def mean_of_channels(x: Tensor) -> Tensor:
 
 def amax(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the maximum over real positions, (N, C)."""
-    largest = fill(x, mask, -math.inf).flatten(2).amax(2)  # (N, C)
+    largest = maxima.amax(fill(x, mask, -math.inf).flatten(2), 2)  # (N, C)
     if mask is None:
         return largest
     return torch.where(mask.flatten(1).any(1, keepdim=True), largest, 0.0)

@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from zoo_pooling import maxima
+
 
 def axes(x: Tensor) -> tuple[int, ...]:
     """Return the spatial axes of a map."""
@@ -57,13 +59,15 @@ def mean(x: Tensor, mask: Tensor | None) -> Tensor:
     # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`. A sum
     # in float16 could overflow where the mean does not.
     wide = torch.float32 if x.dtype == torch.float16 else None
+    if mask is None:
+        return (x.sum(axes(x), dtype=wide) / math.prod(x.shape[2:])).to(x.dtype)
     total = fill(x, mask, 0.0).sum(axes(x), dtype=wide)  # (N, C)
     return (total / count(x, mask)).to(x.dtype)
 
 
 def amax(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the maximum over real positions, (N, C)."""
-    return zero_empty(fill(x, mask, -math.inf).amax(axes(x)), mask)
+    return zero_empty(maxima.amax(fill(x, mask, -math.inf), axes(x)), mask)
 
 
 def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import masking, maxima
 from zoo_attention.checks import check_batch_norm, check_call, check_construction, check_odd
 from zoo_attention.normalizing import batch_norm
 from zoo_attention.strips import check_two_axes, column_means, real_strips, row_means
@@ -67,9 +67,9 @@ class TripletAttention(nn.Module):
         check_batch_norm(self, x, mask)
         low = masking.fill(x, mask, -math.inf)
         pooled = [  # maximum and mean of each row, (N, C, H), column, (N, C, W), and position, (N, H, W)
-            (low.amax(3), row_means(x, mask)),
-            (low.amax(2), column_means(x, mask)),
-            (x.amax(1), masking.mean_of_channels(x).squeeze(1)),
+            (maxima.amax(low, 3), row_means(x, mask)),
+            (maxima.amax(low, 2), column_means(x, mask)),
+            (maxima.amax(x, 1), masking.mean_of_channels(x).squeeze(1)),
         ]
         rows, columns = (None, None) if mask is None else real_strips(mask)
         # Rows come first in the paper's plane, channels in ours: turned before and after.

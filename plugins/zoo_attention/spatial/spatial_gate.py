@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking, normalizing
+from zoo_attention import masking, maxima, normalizing
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -46,7 +46,7 @@ def make_layers(
 
 def spatial_weights(module: Layers, x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the weights of positions, (N, 1, *spatial)."""
-    pooled = torch.cat([masking.mean_of_channels(x), x.amax(1, keepdim=True)], 1)
+    pooled = torch.cat([masking.mean_of_channels(x), maxima.amax(x, 1, keepdim=True)], 1)
     logits = module.conv(masking.fill(pooled, mask, 0.0))  # (N, 1, *spatial)
     if module.norm is not None:
         check_batch_norm(cast("nn.Module", module), x, mask)
