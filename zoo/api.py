@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.composition.model import Model
     from zoo.registry import Registry
     from zoo.spec import Plan, Spec, Version
+    from zoo.weights import WeightsFile
 
 
 class Prediction(NamedTuple):
@@ -198,17 +199,16 @@ def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Mod
         WeightsError: It is no such file, is damaged, or does not hold what it says.
         PluginError: It needs a plug-in that is not installed; the message says which.
     """
-    from zoo.files import read_whole
-    from zoo.weights import load_into, parse
+    from zoo.weights import load_into, opened
 
-    file = parse(read_whole(Path(path)), str(path))
-    try:
-        plan = plan_for(file.spec, catalog=catalog)
-    except UnknownName as error:
-        offers = catalog or default_catalog()
-        raise PluginError(missing_plugin(file.metadata, str(path), error, offers)) from error
-    model = _build(plan, initialize=False)
-    load_into(model, file)
+    with opened(Path(path)) as file:
+        try:
+            plan = plan_for(file.spec, catalog=catalog)
+        except UnknownName as error:
+            offers = catalog or default_catalog()
+            raise PluginError(missing_plugin(file.metadata, str(path), error, offers)) from error
+        model = _build_for(plan, file)
+        load_into(model, file)
     return model.eval()
 
 
@@ -379,9 +379,16 @@ def _load_found(found: Found, offers: Catalog | None) -> Model:
         raise WeightsError(
             f"{ref} holds another model than its spec says: the spec inside the file is not that of the registry."
         )
-    model = _build(plan_for(spec, ref=ref, catalog=offers), initialize=False)
+    model = _build_for(plan_for(spec, ref=ref, catalog=offers), file)
     load_into(model, file)
     return model
+
+
+def _build_for(plan: Plan, file: WeightsFile) -> Model:
+    from zoo.composition.allowance import Allowance
+
+    with Allowance(file.source, file.size, len(file.entries)):
+        return _build(plan)
 
 
 def _unfetched(plan: Plan) -> Plan:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from zoo.errors import InvalidValue, WeightsError
+
+# What file systems say that cannot sync a folder, and need not.
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 
 
 def read_whole(path: Path, *, limit: int | None = None) -> bytearray:
@@ -15,20 +21,47 @@ def read_whole(path: Path, *, limit: int | None = None) -> bytearray:
     Raises:
         WeightsError: It cannot be read, or is larger than `limit` bytes.
     """
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if limit is not None and size > limit:
+            raise WeightsError(f"{path} has {size} bytes; expected at most {limit}.")
+        return read_exactly(file, size, str(path))
+
+
+def open_to_read(path: Path) -> FileIO:
+    """Open a file that is one: no folder, and no pipe or device, which may never end.
+
+    Raises:
+        WeightsError: It is none, or cannot be read.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if limit is not None and size > limit:
-                raise WeightsError(f"{path} has {size} bytes; expected at most {limit}.")
-            content = bytearray(size)
-            view = memoryview(content)
-            read = 0
-            while read < size and (count := file.readinto(view[read:])):
-                read += count
+        file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise WeightsError(f"{path} cannot be read: it is a pipe or a device, and no file.")
+    return file
+
+
+def read_exactly(file: FileIO, size: int, source: str) -> bytearray:
+    """Return the next `size` bytes of a file, in memory that tensors may share.
+
+    Raises:
+        WeightsError: There are fewer, they cannot be read, or there is no memory for them.
+    """
+    try:
+        content = bytearray(size)
+        view = memoryview(content)
+        read = 0
+        while read < size and (count := file.readinto(view[read:])):
+            read += count
+    except MemoryError:
+        raise WeightsError(f"{source}: there is no memory for its {size} bytes.") from None
+    except OSError as error:
+        raise WeightsError(f"{source} cannot be read: {error.strerror or error}.") from None
     if read != size:
-        raise WeightsError(f"{path} became shorter while it was read: {read} of {size} bytes.")
+        raise WeightsError(f"{source} became shorter while it was read: {read} of {size} bytes.")
     return content
 
 
@@ -41,7 +74,8 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         mode: Permissions, of which the umask takes its share.
 
     Raises:
-        InvalidValue: The folder does not exist or cannot be written to. Nothing is left behind.
+        InvalidValue: The folder does not exist or cannot be written to, and nothing is left behind; or the
+            file is there, but the disk does not say that its name will stay. The message says which.
     """
     temporary = path.parent / f".{path.name}.{os.urandom(8).hex()}.tmp"
     try:
@@ -51,17 +85,33 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
     except OSError as error:
         raise InvalidValue(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+    try:
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise InvalidValue(
+            f"{path} is written, but may be the old one again after a loss of power: its folder cannot be "
+            f"synced ({error.strerror or error}). Look after the disk, and write it again."
+        ) from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # it can be written to and not be read; nobody can sync it then
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(handle)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import InvalidSpec, InvalidValue, WeightsError
-from zoo.files import write_atomically
+from zoo.files import open_to_read, read_exactly, write_atomically
 from zoo.spec import Plan, Spec
 
 FORMAT = 1
@@ -51,19 +53,21 @@ class Entry(NamedTuple):
 
 
 class WeightsFile(NamedTuple):
-    """A safetensors file that was read and found well-formed.
+    """A safetensors file whose header was read and found well-formed.
 
     Attributes:
         source: Where it came from, for messages.
         metadata: What stands under the metadata key `zoo`.
         entries: Its tensors by name.
-        data: The bytes behind the header.
+        size: How many bytes of tensors stand behind the header.
+        read_data: Gives these bytes.
     """
 
     source: str
     metadata: dict[str, Any]
     entries: dict[str, Entry]
-    data: memoryview
+    size: int
+    read_data: Callable[[], memoryview]
 
     @property
     def spec(self) -> Spec:
@@ -144,20 +148,48 @@ def parse(content: bytes | bytearray, source: str) -> WeightsFile:
     Raises:
         WeightsError: It is not a safetensors file, is cut off, contradicts itself, or has no spec inside.
     """
-    header, data = _split(content, source)
+    begin = _data_begin(bytes(content[:9]), len(content), source)
+    metadata, entries = _header(bytes(content[8:begin]), len(content) - begin, source)
+    data = memoryview(content)[begin:]
+    return WeightsFile(source, metadata, entries, len(data), lambda: data)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[WeightsFile]:
+    """Open a file of ours and check its header; its tensors are read when they are asked for.
+
+    Raises:
+        WeightsError: As in `parse`; or it cannot be read.
+    """
+    source = str(path)
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = read_exactly(file, min(9, size), source)
+        begin = _data_begin(bytes(start), size, source)
+        text = start[8:] + read_exactly(file, begin - len(start), source)
+        metadata, entries = _header(bytes(text), size - begin, source)
+        data = size - begin
+        yield WeightsFile(
+            source, metadata, entries, data, lambda: memoryview(read_exactly(file, data, source))
+        )
+
+
+def _header(text: bytes, size: int, source: str) -> tuple[dict[str, Any], dict[str, Entry]]:
+    """Read the header of a file with so many bytes of tensors: the metadata, and the tensors by name."""
+    header = _pairs(text, source)
     entries: dict[str, Entry] = {}
-    text = None
+    metadata = None
     for name, value in header:
         if name == "__metadata__":
-            if text is not None:
+            if metadata is not None:
                 raise WeightsError(f"{source}: its metadata stands there twice.")
-            text = value.get(METADATA_KEY) if isinstance(value, dict) else None
+            metadata = value.get(METADATA_KEY) if isinstance(value, dict) else None
         elif name in entries:
             raise WeightsError(f"{source}: the tensor {name!r:.80} stands there twice.")
         else:
             entries[name] = _entry(name, value, source)
-    _check_layout(entries, len(data), source)
-    return WeightsFile(source, _metadata(text, source), entries, data)
+    _check_layout(entries, size, source)
+    return _metadata(metadata, source), entries
 
 
 def load_into(model: nn.Module, file: WeightsFile) -> None:
@@ -172,12 +204,13 @@ def load_into(model: nn.Module, file: WeightsFile) -> None:
         raise WeightsError(
             f"{file.source} holds another model than its spec says: {_difference(expected, found)}"
         )
+    data = file.read_data()
     loaded: dict[int, Tensor] = {}
     tensors = {}
     for name, there in model.state_dict(keep_vars=True).items():
         # A parameter that the model has under two names stays one parameter.
         if id(there) not in loaded:
-            tensor = _tensor(file.entries[name], file.data)
+            tensor = _tensor(file.entries[name], data)
             trained = isinstance(there, nn.Parameter)
             loaded[id(there)] = nn.Parameter(tensor, there.requires_grad) if trained else tensor
         tensors[name] = loaded[id(there)]
@@ -232,28 +265,30 @@ def without_pretrained(spec: Spec) -> Spec:
     return replace(spec, backbone=replace(spec.backbone, pretrained=False))
 
 
-def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any]], memoryview]:
-    """Split a file into its header, as (name, value) pairs in order, and its data."""
-    length = int.from_bytes(content[:8], "little")
-    if (
-        content[8:9] != b"{"
-    ):  # told by this byte: the first ones are a length, which can look like anything
-        if content[:2] == b"PK" or content[:1] == b"\x80":
+def _data_begin(start: bytes, size: int, source: str) -> int:
+    """Where in a file of `size` bytes the tensors begin, by its first 9 bytes."""
+    # Told by the ninth: the first ones are a length, which can look like anything.
+    if start[8:] != b"{":
+        if start[:2] == b"PK" or start[:1] == b"\x80":
             raise WeightsError(
                 f"{source} is a pickle (a torch.save file), whatever its name says. It is not opened, "
                 "because a pickle can run code. Save the model again with zoo.save."
             )
         raise WeightsError(f"{source} is no safetensors file.")
+    length = int.from_bytes(start[:8], "little")
     if length > HEADER_LIMIT:
         raise WeightsError(
             f"{source}: its header claims {length} bytes; at most {HEADER_LIMIT} are read."
         )
-    if len(content) < 8 + length:
-        raise WeightsError(
-            f"{source} is cut off: {len(content)} bytes, in the middle of its header."
-        )
+    if size < 8 + length:
+        raise WeightsError(f"{source} is cut off: {size} bytes, in the middle of its header.")
+    return 8 + length
+
+
+def _pairs(text: bytes, source: str) -> list[tuple[str, Any]]:
+    """The header as (name, value) pairs in order."""
     try:
-        header = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_Pairs)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{source}: its header is no JSON: {error}.") from None
     if not isinstance(header, _Pairs):
@@ -262,8 +297,7 @@ def _split(content: bytes | bytearray, source: str) -> tuple[list[tuple[str, Any
         raise WeightsError(
             f"{source}: it names {len(header)} tensors; at most {TENSOR_LIMIT} are read."
         )
-    pairs = [(name, dict(value) if isinstance(value, _Pairs) else value) for name, value in header]
-    return pairs, memoryview(content)[8 + length :]
+    return [(name, dict(value) if isinstance(value, _Pairs) else value) for name, value in header]
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +108,61 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> No
     assert (tmp_path / "f").read_bytes() == b"old"
 
 
+def after_the_rename(call: str, number: int) -> mock._patch[mock.Mock]:
+    """Let a call on the folder, which comes after that on the file, fail as a system would."""
+    real = getattr(os, call)
+
+    def fails(what: object, *rest: object, **words: object) -> object:
+        folder = os.path.isdir(what) if call == "open" else stat.S_ISDIR(os.fstat(what).st_mode)
+        if folder:
+            raise OSError(number, os.strerror(number))
+        return real(what, *rest, **words)
+
+    return mock.patch(f"os.{call}", fails)
+
+
+def test_a_folder_whose_disk_fails_is_reported_as_what_it_is(tmp_path: Path) -> None:
+    """The new file is there; whether it stays is not known, and nobody is told that it was not written."""
+    (tmp_path / "f").write_bytes(b"old")
+    with (
+        after_the_rename("fsync", errno.EIO),
+        pytest.raises(InvalidValue, match=r"f is written, but may be the old one again .*write it"),
+    ):
+        write_atomically(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("fsync", errno.EINVAL), ("fsync", errno.ENOTSUP), ("open", errno.EACCES)],
+)
+def test_a_folder_that_nobody_can_sync_is_no_failure(
+    tmp_path: Path, call: str, number: int
+) -> None:
+    """Some file systems cannot, and a folder without the right to read it cannot be opened."""
+    with after_the_rename(call, number):
+        write_atomically(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nor is a device read, which may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(WeightsError, match="cannot be read: it is a pipe or a device"):
+            read_whole(path)
+
+
+def test_what_memory_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    """A file that claims 2^62 bytes stands for it."""
+    (tmp_path / "f").write_bytes(b"12345")
+    with (
+        mock.patch("os.fstat", return_value=mock.Mock(st_size=2**62, st_mode=stat.S_IFREG)),
+        pytest.raises(WeightsError, match="there is no memory for its 4611686018427387904 bytes"),
+    ):
+        read_whole(tmp_path / "f")
+
+
 @pytest.mark.parametrize("name", ["gone", "."])
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     """A file that is not there, and a folder."""
@@ -125,7 +182,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> Non
     """Its end is never made up."""
     (tmp_path / "f").write_bytes(b"12345")
     with (
-        mock.patch("os.fstat", return_value=mock.Mock(st_size=9)),
+        mock.patch("os.fstat", return_value=mock.Mock(st_size=9, st_mode=stat.S_IFREG)),
         pytest.raises(WeightsError, match="became shorter while it was read: 5 of 9 bytes"),
     ):
         read_whole(tmp_path / "f")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -16,7 +19,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo import InvalidValue, Model, Spec, WeightsError, ZooError
-from zoo.weights import interface, load_into, not_finite, parse, to_bytes
+from zoo.weights import interface, load_into, not_finite, opened, parse, to_bytes
 
 METADATA = {"zoo": json.dumps({"format": 1, "spec": {"backbone": "attn_cnn"}})}
 
@@ -263,6 +266,62 @@ def test_trailing_bytes_are_refused(content: bytes) -> None:
     """A polyglot hides behind them."""
     with pytest.raises(WeightsError, match="has bytes that belong to no tensor"):
         parse(content + b"PK", "f")
+
+
+def test_only_the_header_is_read_until_tensors_are_asked_for(
+    content: bytes, tmp_path: Path
+) -> None:
+    """What is behind it may be long."""
+    path = _written(tmp_path, content)
+    with opened(path) as read, mock.patch("zoo.weights.read_exactly", side_effect=AssertionError):
+        assert read.metadata == parse(content, "f").metadata
+        assert read.entries == parse(content, "f").entries
+    with opened(path) as read:
+        assert read.read_data() == parse(content, "f").read_data()
+
+
+def test_a_file_of_a_terabyte_is_refused_by_its_header(content: bytes, tmp_path: Path) -> None:
+    """Sparse, so that it takes no room; reading it would take an hour."""
+    path = _written(tmp_path, content)
+    with open(path, "ab") as longer:
+        longer.truncate(2**40)
+    with pytest.raises(WeightsError, match="has bytes that belong to no tensor: 1099511"):
+        zoo.load(path)
+
+
+def test_an_honest_terabyte_is_refused_by_its_spec(tmp_path: Path) -> None:
+    """Its one tensor is compared with those of the model before it is read."""
+    size = 2**40
+    header = {"__metadata__": METADATA, "a": tensor(0, size)}
+    path = _written(tmp_path, file(header))
+    with open(path, "ab") as longer:
+        longer.truncate(longer.tell() + size)
+    with pytest.raises(WeightsError, match="holds another model than its spec says: it lacks"):
+        zoo.load(path)
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_refused(content: bytes, tmp_path: Path) -> None:
+    """Between its header and its tensors."""
+    path = _written(tmp_path, content)
+    with opened(path) as read:
+        os.truncate(path, len(content) - 1)
+        with pytest.raises(WeightsError, match="became shorter while it was read"):
+            read.read_data()
+
+
+def test_a_file_takes_its_size_in_memory_once(tmp_path: Path) -> None:
+    """All tensors lie in the one block that the file was read to, and no second one is made."""
+    head = {"name": "avg", "hidden": [1000, 1000]}
+    model = zoo.compose({"name": "attn_cnn", "widths": [8], "depths": 1}, head=head)
+    path = zoo.save(model, tmp_path / "m.safetensors")
+    size = path.stat().st_size
+    tracemalloc.start()
+    again = zoo.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    addresses = [value.data_ptr() for value in again.state_dict().values()]
+    assert size < peak < 1.5 * size
+    assert max(addresses) - min(addresses) < size
 
 
 def test_the_tensors_of_another_model_are_refused(model: Model, content: bytes) -> None:
