@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -79,7 +80,7 @@ class GlobalContext(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with the summary added, or with its channels weighed by it."""
         weights, filled = self._weights(x, mask)
-        context = (filled.flatten(2) @ weights.to(x.dtype).transpose(1, 2)).squeeze(2)  # (N, C)
+        context = torch.bmm(weights.to(x.dtype), filled.flatten(2).transpose(1, 2)).squeeze(1)  # (N, C)
         summary = self.expand(functional.relu(self.norm(self.reduce(context))))
         if self.fusion == "add":
             return x + masking.spread(summary, x)
@@ -94,5 +95,6 @@ class GlobalContext(nn.Module):
         """Return the weights of positions, (N, 1, P), and x with masked positions as 0."""
         check_call(self, x, mask)
         filled = masking.fill(x, mask, 0.0)
-        scores = self.score.weight @ filled.flatten(2)  # (N, 1, P)
+        weight = self.score.weight.expand(x.shape[0], -1, -1)  # `matmul` would copy the map
+        scores = torch.bmm(weight, filled.flatten(2))  # (N, 1, P)
         return reading.softmax(scores, mask), filled
