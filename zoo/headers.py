@@ -16,7 +16,7 @@ import re
 import sys
 from typing import Any, NamedTuple
 
-_SECTION = re.compile(r"^(?P<word>[A-Z][a-z]+) +(?P<text>\S.*(?:\n +\S.*)*)", re.MULTILINE)
+_SECTION = re.compile(r"^(?P<word>[A-Z][a-z]+) {2,}(?P<text>\S.*(?:\n +\S.*)*)", re.MULTILINE)
 _COUNT = re.compile(r"(?P<count>.*) (?P<what>parameters?|multiply-adds?)")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from zoo.cli.costs import CHANNELS, SIZES, Example, component_cost
+from zoo.cli.costs import CHANNELS, INPUT_SIZES, SIZES, VOCABULARY, Example, component_cost
 from zoo.headers import cost_formulas, header, sections
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ A component follows its paper or its authors' code where the two disagree; what 
 each table. C channels, P positions in all, H and W those of an axis (a sequence has H = 1), other letters beside
 the formula; names of options stand for their values, here the defaults. A multiply-add is a product of two
 numbers: of convolutions, linear layers and matrices, and number by number as with a gate. Norms, means,
-activations, softmax and products with constants are not counted. The numbers are those of one sample, for
-attentions and heads a map of {CHANNELS} channels and {" x ".join(map(str, SIZES[2]))} positions."""
+activations, softmax and products with constants are not counted. The numbers are those of one sample: for
+attentions and heads a map of {CHANNELS} channels and {" x ".join(map(str, SIZES[2]))} positions; for backbones, where they take any size, an
+image of {" x ".join(map(str, INPUT_SIZES["image"]))} pixels, a second of sound, or {INPUT_SIZES["text"][0]} tokens of {VOCABULARY:,}."""
 _HEADINGS = (
     "name",
     "paper",
