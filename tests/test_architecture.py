@@ -33,7 +33,7 @@ HEAVY = (
 
 # The layers, lowest first: a module imports from its own layer and those below, and no higher one.
 LAYERS = [
-    ["zoo.errors", "zoo.files"],
+    ["zoo.errors", "zoo.escaping", "zoo.files"],
     [
         "zoo.component",
         "zoo.distributions",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.escaping import printable as printable  # noqa: PLC0414 - for commands, too
 
 _GAP = "  "
 _NARROWEST = 20  # a column that is wrapped gets at least so many characters
@@ -21,16 +22,6 @@ _NARROWEST = 20  # a column that is wrapped gets at least so many characters
 
 class OutputError(ZooError):
     """What was asked for is known, but cannot be written."""
-
-
-def printable(text: object) -> str:
-    r"""Return `text` in one line, with everything that does not print as itself escaped (`\x1b`)."""
-    plain = str(text)
-    if plain.isprintable():
-        return plain
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in plain
-    )
 
 
 def say(*lines: str) -> None:

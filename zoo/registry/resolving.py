@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo import __version__
 from zoo.errors import UnknownName, ZooError, near_misses
+from zoo.escaping import printable
 from zoo.refs import Ref
 from zoo.registry.remote import FRESH, RegistryWarning
 from zoo.registry.seen import RolledBack
@@ -157,7 +158,7 @@ def _whole(ref: Ref, registry: Registry, listing: Listing) -> tuple[Registry, Ve
     """The version of a listing, with what is to be said of it."""
     if listing.yanked is not None:
         warnings.warn(
-            f"{listing.name}@{listing.number} was withdrawn by its publisher: {listing.yanked}",
+            f"{listing.name}@{listing.number} was withdrawn by its publisher: {printable(listing.yanked)}",
             YankedWarning,
             stacklevel=4,
         )
