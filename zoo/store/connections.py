@@ -25,6 +25,7 @@ from urllib3.exceptions import (
     LocationValueError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     ProxySchemeUnknown,
     ReadTimeoutError,
     SSLError,
@@ -131,7 +132,7 @@ def _through(proxy: str) -> urllib3.PoolManager:
 
 
 def _proxy_for(origin: Origin) -> str | None:
-    if origin.is_loopback or proxy_bypass(origin.host):
+    if origin.is_loopback or proxy_bypass(f"{origin.host}:{origin.port}"):
         return None
     proxies = getproxies()
     proxy = proxies.get(origin.scheme) or proxies.get("all")
@@ -180,6 +181,10 @@ def _in_our_words(address: str) -> Iterator[None]:
     except NameResolutionError as error:
         raise Unavailable(
             f"{where}: the host's name is not known here. Is the address right, and is there a network?"
+        ) from error
+    except ProxyError as error:
+        raise Unavailable(
+            f"{where}: the proxy that the environment names does not let through ({_reason(error)})."
         ) from error
     except (ConnectTimeoutError, NewConnectionError) as error:
         raise Unavailable(f"{where} cannot be reached: {_reason(error)}.") from error

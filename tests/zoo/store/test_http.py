@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from zoo import FetchError
+from zoo import FetchError, Unavailable
 from zoo.store.http import HttpPlace
 from zoo.transports import Body
 
@@ -160,6 +160,28 @@ def test_a_proxy_is_used_and_not_for_this_machine(
     assert content(HttpPlace(server.base).open("registry.yaml")) == CONTENT
     assert server.requests[1][0] == "/registry.yaml"
     assert "proxy-authorization" not in server.requests[1][1]
+
+
+def test_a_proxy_that_does_not_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told from a server that does not, and its password is not shown."""
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:1")
+    with pytest.raises(Unavailable, match="the proxy that the environment names") as caught:
+        HttpPlace("http://models.invalid/zoo").open("registry.yaml")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("exempt", ["models.invalid", "models.invalid:80", ".invalid"])
+def test_a_host_that_is_exempt_from_the_proxy(
+    server: Server, exempt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked itself."""
+    monkeypatch.setenv("http_proxy", server.base)
+    monkeypatch.setenv("no_proxy", exempt)
+    with pytest.raises(Unavailable, match="the host's name is not known here"):
+        HttpPlace("http://models.invalid/zoo").open("registry.yaml")
+    assert server.requests == []
 
 
 def test_making_a_place_imports_no_urllib3() -> None:
