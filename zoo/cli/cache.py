@@ -47,7 +47,7 @@ def _prune(cache: Cache, seconds: float) -> None:
     blobs = cache.prune(seconds)
     indices = prune_indices(cache.root, seconds)
     freed = sum(blob.size for blob in blobs)
-    say(f"{len(blobs)} files of weights deleted ({size(freed)}), and {indices} of indices.")
+    say(f"Deleted: weights {len(blobs)} ({size(freed)}), indices {indices}.")
 
 
 def _list(cache: Cache, *, as_json: bool) -> None:

@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
 
 def _what_it_is(registry: Registry) -> str:
     number = len(registry.known_index().names())
-    return f"{registry.id} at {registry.base}: {number} variants, serial {registry.serial}"
+    return f"{registry.id} at {registry.base}: {number} variant{'s' * (number != 1)}, serial {registry.serial}"
 
 
 def _list(registries: list[Registry], *, as_json: bool) -> None:

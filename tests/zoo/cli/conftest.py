@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -42,6 +42,15 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def team(make_registry: Callable[..., zoo.Registry], serve: Callable[..., Any]) -> Any:
+    """A registry elsewhere, with a_net and b_net, which the user has added as team."""
+    registry = make_registry(a_net={"1.0.0": {"blob": b"one"}}, b_net={"2.0.0": {"blob": b"two"}})
+    mirror = serve(registry.root)
+    zoo.add_registry("team", mirror.url)
+    return mirror
 
 
 @pytest.fixture
