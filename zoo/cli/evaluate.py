@@ -5,11 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
-from zoo.cli.opening import open_model
+from zoo.cli.opening import open_model, published_figures
 from zoo.cli.terminal import say, say_json
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, UnknownName, near_misses
 
 SUMMARY = "measure a variant or a file on data"
+TOLERANCE = 0.001  # of an accuracy: other machines round otherwise, and a few samples change sides
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,6 +21,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--split", choices=("test", "validation"), default="test", help="(default: test)"
     )
     parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare with what was published; exit code 1 if it differs by more than 0.1 points",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -40,14 +46,32 @@ def run(args: Namespace) -> int:
         raise InvalidValue(
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
         )
-    score = evaluate(model, data.split(args.split))
     name = f"{data.name}/{args.split}"
+    published = _published(args.what, f"{name}/top1") if args.check else None
+    score = evaluate(model, data.split(args.split))
+    holds = published is None or abs(score.accuracy - published) <= TOLERANCE
     if args.json:
-        say_json(
-            {f"{name}/top1": score.accuracy, f"{name}/loss": score.loss, "samples": score.samples}
+        figures = {f"{name}/top1": score.accuracy, f"{name}/loss": score.loss}
+        checked = {} if published is None else {"published": published, "holds": holds}
+        say_json({**figures, "samples": score.samples, **checked})
+        return 0 if holds else 1
+    say(
+        f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({score.samples:,} samples)"
+    )
+    if published is not None:
+        say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
+    return 0 if holds else 1
+
+
+def _published(what: str, name: str) -> float:
+    """The accuracy that was published for these very weights."""
+    figures = published_figures(what)
+    if name not in figures:
+        raise UnknownName(f"{what} was published without {name}. {near_misses(name, figures)}")
+    figure = figures[name]
+    value: float | None = figure.get("value")
+    if value is None and figure.get("seeds", 1) > 1:
+        raise InvalidValue(
+            f"{what}: {name} is a mean over {figure['seeds']} trainings; what these weights reach was not published."
         )
-    else:
-        say(
-            f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({score.samples:,} samples)"
-        )
-    return 0
+    return figure["mean"] if value is None else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -19,7 +19,22 @@ def open_model(what: str) -> Model:
     """
     from zoo.api import create, load
 
-    is_file = what.endswith(".safetensors") or (
-        ("/" in what or "." in what) and Path(what).is_file()
-    )
-    return load(what) if is_file else create(what, pretrained=True)
+    return load(what) if is_file(what) else create(what, pretrained=True)
+
+
+def published_figures(what: str) -> dict[str, Any]:
+    """The figures that a file or a registry says of a model, by `dataset/split/measure`."""
+    from zoo.api import describe
+
+    if not is_file(what):
+        return describe(what).metrics
+    from zoo.files import read_whole
+    from zoo.weights import parse
+
+    metrics: dict[str, Any] = parse(read_whole(Path(what)), what).metadata.get("metrics", {})
+    return metrics
+
+
+def is_file(what: str) -> bool:
+    """Whether a word on the command line means a file, and not a ref."""
+    return what.endswith(".safetensors") or (("/" in what or "." in what) and Path(what).is_file())

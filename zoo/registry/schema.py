@@ -39,11 +39,15 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):
-    """A measured figure: its mean over `seeds` trainings, with their standard deviation."""
+    """A measured figure: its mean over `seeds` trainings, with their standard deviation.
+
+    `value` is that of the very weights that are published, where there were several trainings.
+    """
 
     mean: float
     std: float | None = None
     seeds: Natural = 1
+    value: float | None = None
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):

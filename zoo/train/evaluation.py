@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from zoo.errors import InvalidValue
@@ -23,11 +24,13 @@ class Score(NamedTuple):
         accuracy: Share of the samples whose class got the highest score, in [0, 1].
         loss: Mean cross entropy, in nats.
         samples: Number of samples.
+        hits: Which samples these are: bool (N,), in the order of the split.
     """
 
     accuracy: float
     loss: float
     samples: int
+    hits: Tensor
 
 
 def evaluate(model: Model, split: Split, *, batch_size: int = 500) -> Score:
@@ -51,16 +54,16 @@ def evaluate(model: Model, split: Split, *, batch_size: int = 500) -> Score:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     training = [module for module in model.modules() if module.training]
     model.eval()
-    right, loss = 0, 0.0
+    hits, loss = torch.zeros(len(split), dtype=torch.bool), 0.0
     try:
         with torch.inference_mode():
             for numbers in all_batches(split, batch_size):
                 x, labels, mask = split[numbers]
                 x, labels = normalize(x.to(device)), labels.to(device)
                 scores = (model(x) if mask is None else model(x, mask.to(device))).float()
-                right += int((scores.argmax(1) == labels).sum())
+                hits[numbers] = (scores.argmax(1) == labels).cpu()
                 loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
     finally:
         for module in training:
             module.training = True
-    return Score(right / len(split), loss / len(split), len(split))
+    return Score(int(hits.sum()) / len(split), loss / len(split), len(split), hits)

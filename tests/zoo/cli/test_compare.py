@@ -1,0 +1,151 @@
+"""`zoo compare`, from folders of runs and files of models to a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from zoo.cli import main
+
+Command = Callable[..., object]
+SPECS = {"plain": "", "se": " + se@stage(reduction=2)"}
+
+
+class Trained(NamedTuple):
+    """Data, and two runs of each of two specs."""
+
+    data: Path
+    runs: dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train on 90 texts whose first word tells their class."""
+    folder = tmp_path_factory.mktemp("compare")
+    data = folder / "texts.csv"
+    lines = [
+        f"{'good' if i % 2 else 'bad'} film number {i},{'yes' if i % 2 else 'no'}"
+        for i in range(90)
+    ]
+    data.write_text("text,label\n" + "\n".join(lines) + "\n")
+    runs = {}
+    for title, attention in SPECS.items():
+        for seed in ("0", "1"):
+            run = runs[title + seed] = folder / f"{title}-{seed}"
+            backbone = "text_cnn(embedding_dim=8, maps=4, kernel_sizes=[2])"
+            words = ["train", f"{backbone}{attention} + max", "--data", str(data), "--seed", seed]
+            words += ["--epochs", "1", "--threads", "1", "--output", str(run)]
+            assert main(words) == 0
+    return Trained(data, runs)
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give tables the room that they need."""
+    monkeypatch.setitem(os.environ, "COLUMNS", "300")
+
+
+def compare(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """Run the command."""
+    capsys.readouterr()
+    code = main(["compare", *map(str, words), "--threads", "1"])
+    return code, *capsys.readouterr()
+
+
+def test_runs_are_put_together_by_seed(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two rows of two seeds, by their validation figures since nobody looked at the test split."""
+    code, out, _ = compare(capsys, *trained.runs.values(), "--json")
+    table = json.loads(out)
+    assert code == 0
+    assert table["figure"].endswith("/validation/top1 of the last epoch")
+    assert [row["row"] for row in table["rows"]] == ["none", "se@stage(reduction=2)"]
+    assert [len(row["values"]) for row in table["rows"]] == [2, 2]
+    assert table["rows"][1]["parameters"] > table["rows"][0]["parameters"]
+    assert table["rows"][0]["p"] is None
+    assert 0 <= table["rows"][1]["p"] <= 1
+
+
+def test_the_test_split_is_measured_once_and_kept(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the data at hand; afterwards the runs' folders have the figures."""
+    _, before, _ = compare(capsys, *trained.runs.values(), "--data", trained.data, "--json")
+    _, after, _ = compare(capsys, *trained.runs.values(), "--json")
+    assert json.loads(before)["figure"].endswith("/test/top1 of the last epoch")
+    assert json.loads(after) == json.loads(before)
+
+
+def test_a_table_for_people_says_what_is_noise(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Difference, verdict, what they mean, and how long a sample takes."""
+    words = ("--split", "validation", "--against", "se@stage(reduction=2)")
+    code, out, _ = compare(capsys, *trained.runs.values(), *words)
+    heading, none, se = out.splitlines()[2:5]
+    assert code == 0
+    assert heading.split()[:3] == ["ROW", "SEEDS", "MEAN"]
+    assert none.startswith("none")
+    assert "(p " in none
+    assert "(p " not in se
+    assert "Welch's t-test" in out
+
+
+def test_models_are_compared_on_the_same_samples(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By McNemar's test, with the time for one sample where it was asked for."""
+    files = [trained.runs[name] / "last.safetensors" for name in ("plain0", "se0")]
+    code, out, _ = compare(capsys, *files, "--data", trained.data)
+    assert code == 0
+    assert "McNemar" in out
+    code, out, _ = compare(capsys, *files, "--data", trained.data, "--json")
+    rows = json.loads(out)["rows"]
+    assert [row["row"] for row in rows] == [str(file) for file in files]
+    assert all(row["interval"][0] <= row["mean"] <= row["interval"][1] for row in rows)
+
+
+def test_what_a_plan_asks_for_and_nobody_trained_is_named(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows have the plan's titles."""
+    run = json.loads((trained.runs["plain0"] / "run.json").read_text())
+    recipe = {name: value for name, value in run["recipe"].items() if name != "seed"}
+    backbone = "text_cnn(embedding_dim=8, maps=4, kernel_sizes=[2])"
+    plan = {
+        "data": run["data"],
+        "seeds": [0, 1, 2],
+        "recipe": recipe,
+        "specs": {title: f"{backbone}{attention} + max" for title, attention in SPECS.items()},
+    }
+    (tmp_path / "plan.yaml").write_text(json.dumps(plan))
+    words = ("--plan", tmp_path / "plan.yaml", "--split", "validation", "--json")
+    _, out, _ = compare(capsys, *trained.runs.values(), *words)
+    table = json.loads(out)
+    assert [row["row"] for row in table["rows"]] == ["plain", "se"]
+    assert table["missing"] == ["plain-seed2", "se-seed2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("RUN", "attn_cnn_mnist"), "'attn_cnn_mnist' is no folder of a run"),
+        (("attn_cnn_mnist",), "say on which data: --data"),
+        (("RUN", "--against", "sse"), "No row is called 'sse'"),
+        (("attn_cnn_mnist", "--data", "DATA", "--plan", "x.yaml"), "give the folders of runs"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    words: tuple[str, ...], message: str, trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to do."""
+    names = {"RUN": str(trained.runs["plain0"]), "DATA": str(trained.data)}
+    code, _, err = compare(capsys, *(names.get(word, word) for word in words))
+    assert code == 2
+    assert message in " ".join(err.split())

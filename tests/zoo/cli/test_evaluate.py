@@ -1,0 +1,96 @@
+"""`zoo evaluate --check`: whether a published figure holds. Measuring itself is tested in test_train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zoo
+from zoo.cli import main
+
+Save = Callable[[dict[str, Any]], Path]
+FIGURE = "texts/test/top1"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Sixty texts of two classes."""
+    path = tmp_path / "texts.csv"
+    lines = [
+        f"{'good' if i % 2 else 'bad'} film number {i},{'yes' if i % 2 else 'no'}"
+        for i in range(60)
+    ]
+    path.write_text("text,label\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Save one model with other figures each time."""
+    model = zoo.compose(
+        {"name": "text_cnn", "embedding_dim": 4, "maps": 4, "kernel_sizes": [1]},
+        head="max",
+        labels=["no", "yes"],
+        input={"kind": "text", "vocabulary": ["good", "bad", "film"]},
+    )
+
+    def make(metrics: dict[str, Any]) -> Path:
+        return zoo.save(model, tmp_path / "model.safetensors", metrics=metrics)
+
+    return make
+
+
+def check(file: Path, data: Path) -> int:
+    """Run the command."""
+    return main(["evaluate", str(file), "--data", str(data), "--threads", "1", "--check"])
+
+
+def measured(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> float:
+    """What the command measures."""
+    capsys.readouterr()
+    assert main(["evaluate", str(file), "--data", str(data), "--threads", "1", "--json"]) == 0
+    top1: float = json.loads(capsys.readouterr().out)[FIGURE]
+    return top1
+
+
+def test_a_figure_that_holds_is_confirmed(
+    save: Save, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within 0.1 points; of several trainings it is the value of these weights that counts."""
+    top1 = measured(save({}), data, capsys)
+    assert check(save({FIGURE: {"mean": top1 + 0.0009}}), data) == 0
+    assert "it holds" in capsys.readouterr().out
+    several = {"mean": top1 - 0.3, "std": 0.1, "seeds": 3, "value": top1}
+    assert check(save({FIGURE: several}), data) == 0
+
+
+def test_a_figure_that_does_not_hold_is_a_problem(
+    save: Save, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1, and both figures."""
+    top1 = measured(save({}), data, capsys)
+    assert check(save({FIGURE: {"mean": top1 + 0.002}}), data) == 1
+    assert f"published {top1 + 0.002:.2%}: it does NOT hold" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({}, "was published without texts/test/top1. There are none."),
+        ({FIGURE: {"mean": 0.5, "seeds": 3}}, "is a mean over 3 trainings"),
+    ],
+)
+def test_a_figure_that_nobody_published_cannot_be_checked(
+    metrics: dict[str, Any],
+    message: str,
+    save: Save,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says so."""
+    assert check(save(metrics), data) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
