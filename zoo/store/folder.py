@@ -18,6 +18,7 @@ from zoo.transports import Body
 
 _PIECE = 2**20
 _LONGEST_CLAIM = 5.0  # seconds
+_LONGEST_WRITE = 24 * 3600.0
 
 
 class FolderPlace:
@@ -141,12 +142,22 @@ def _new_file(target: Path, content: bytes, mode: int = 0o666) -> Iterator[Path]
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            _clear_leftovers(target, temporary)
         except OSError as error:
             raise _failure(target, "written", error) from error
         yield temporary
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _clear_leftovers(target: Path, temporary: Path) -> None:
+    """Delete what was left behind by writers of the same file that were killed."""
+    now = temporary.stat().st_ctime  # by the clock of the file system
+    for other in target.parent.glob(f".{target.name}.*.tmp"):
+        with suppress(OSError):
+            if now - other.stat().st_ctime > _LONGEST_WRITE:
+                other.unlink()
 
 
 @contextmanager

@@ -175,6 +175,20 @@ def test_what_a_crash_left_behind_is_cleared_away(
     assert os.listdir(tmp_path) == ["registry.yaml"]
 
 
+def test_unfinished_files_of_the_dead_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a day; before, somebody may still write them."""
+    place, root = FolderPlace(str(tmp_path)), str(tmp_path)
+    (tmp_path / ".registry.yaml.0123456789abcdef.tmp").write_text("half an ind")
+    change_index(place, root, adding("a"))
+    assert len(os.listdir(tmp_path)) == 2
+    monkeypatch.setattr(folders, "_LONGEST_WRITE", 0.1)
+    time.sleep(0.2)
+    change_index(place, root, adding("b"))
+    assert os.listdir(tmp_path) == ["registry.yaml"]
+
+
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=5))
 def test_every_text_comes_back_as_it_was(texts: dict[str, str]) -> None:
     """Whatever people write into what they publish."""
