@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
 from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError
-from zoo.finding import Found, find, read_weights
 from zoo.missing import missing_plugin
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
@@ -23,6 +22,7 @@ from zoo.registry.resolving import named
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
+    from zoo.finding import Found
     from zoo.registry import Registry
     from zoo.spec import Plan, Spec, Version
     from zoo.weights import WeightsFile
@@ -70,6 +70,8 @@ def create(
         return _finished(
             compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained
         )
+    from zoo.finding import find
+
     found = find(ref, registries=registries, lock=lock)
     if pretrained:
         model = _load_found(found, catalog)
@@ -271,6 +273,8 @@ def describe(ref: str, *, registries: Sequence[Registry] | None = None) -> Versi
         InvalidRef: `ref` is none.
         UnknownName: No registry knows it.
     """
+    from zoo.finding import find
+
     return find(ref, registries=registries).version
 
 
@@ -369,6 +373,7 @@ def _build(plan: Plan, *, initialize: bool = True) -> Model:
 
 
 def _load_found(found: Found, offers: Catalog | None) -> Model:
+    from zoo.finding import read_weights
     from zoo.weights import load_into, parse, without_pretrained
 
     ref = found.version.ref

@@ -19,7 +19,6 @@ from zoo.errors import NotFound, RegistryError, ZooError
 from zoo.registry.index import Index, open_index
 from zoo.registry.private import private_folder
 from zoo.registry.seen import RolledBack, Seen
-from zoo.store.cache import cannot_write
 
 FRESH = 24 * 3600.0
 # A file server's clock may be a little ahead of ours; more than this, and one of the two is wrong.
@@ -80,8 +79,10 @@ class RemoteIndex:
         index = self.cached()
         if index is not None and self._is_settled(max_age):
             return index
+        # Who has an older index to go on with does not wait long.
+        attempts = 1 if index is not None else None
         try:
-            return self.fetch()
+            return self.fetch(attempts=attempts)
         except RolledBack:
             raise
         except ZooError as error:
@@ -97,18 +98,19 @@ class RemoteIndex:
             )
             return index
 
-    def fetch(self, *, accept_rollback: bool = False) -> Index:
+    def fetch(self, *, accept_rollback: bool = False, attempts: int | None = None) -> Index:
         """Fetch the index anew.
 
         Args:
             accept_rollback: Take an index that is older than one that was seen before.
+            attempts: How often to try; by default as for weights.
 
         Raises:
             FetchError: It cannot be had.
             RegistryError: It is no registry.
             RolledBack: It is older than what was seen before.
         """
-        with _written(self._content(), self._cache) as temporary:
+        with _written(self._content(attempts), self._cache) as temporary:
             index = self._admitted(temporary, accept_rollback=accept_rollback)
             try:
                 os.replace(temporary, self._file())
@@ -148,14 +150,13 @@ class RemoteIndex:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _content(self) -> bytes:
+    def _content(self, attempts: int | None) -> bytes:
         from zoo.registry.reader import SIZE_LIMIT
         from zoo.store.fetching import fetch_bytes
         from zoo.store.patience import PATIENCE
         from zoo.store.places import open_place
 
-        # Who has an older index to go on with does not wait long.
-        patience = PATIENCE._replace(attempts=2) if self._identity() else PATIENCE
+        patience = PATIENCE._replace(attempts=attempts or PATIENCE.attempts)
         try:
             place = open_place(self._base, registry=self._name)
             return fetch_bytes(place, "registry.yaml", limit=SIZE_LIMIT, patience=patience).content
@@ -192,6 +193,8 @@ def _written(content: bytes, cache: Path) -> Iterator[Path]:
                 elsewhere = stack.enter_context(TemporaryDirectory())
                 file = stack.enter_context(_temporary(Path(elsewhere), content))
             except OSError:
+                from zoo.store.cache import cannot_write
+
                 raise cannot_write(cache, error) from error
         yield file
 
