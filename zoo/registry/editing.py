@@ -107,13 +107,17 @@ def to_yaml(data: dict[str, Any], base: str) -> bytes:
     """
     import yaml
 
-    text: bytes = yaml.dump(
-        data, Dumper=_dumper(), sort_keys=False, width=100, encoding="utf-8", allow_unicode=True
+    wrong = RegistryError(
+        f"{base}/{INDEX}: the entry cannot be written as YAML without a change; nothing was published."
     )
-    if _checked(text, f"{base}/{INDEX}") != data:
-        raise RegistryError(
-            f"{base}/{INDEX}: the entry cannot be written as YAML without a change; nothing was published."
+    try:
+        text: bytes = yaml.dump(
+            data, Dumper=_dumper(), sort_keys=False, width=100, encoding="utf-8", allow_unicode=True
         )
+    except (UnicodeError, yaml.YAMLError) as error:
+        raise wrong from error
+    if _checked(text, f"{base}/{INDEX}") != data:
+        raise wrong
     return text
 
 
@@ -157,13 +161,11 @@ def check_metrics(metrics: object) -> None:
 
 
 def _dumper() -> Any:
+    """Short lists on one line, no aliases, texts quoted wherever they could be read as something else."""
     import yaml
 
-    class Dumper(yaml.SafeDumper):
-        """Short lists on one line, no aliases, texts quoted wherever JSON would read something else."""
-
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's hook
-            return True
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, in half the time
+    dumper: Any = type("Dumper", (base,), {"ignore_aliases": lambda _self, _data: True})
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         quoted = value in ("", "~", "<<") or not value.isprintable() or _is_json(value)
@@ -175,9 +177,9 @@ def _dumper() -> Any:
         short = not any(isinstance(item, dict | list) for item in value)
         return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=short)
 
-    Dumper.add_representer(str, text)
-    Dumper.add_representer(list, sequence)
-    return Dumper
+    dumper.add_representer(str, text)
+    dumper.add_representer(list, sequence)
+    return dumper
 
 
 def _is_json(text: str) -> bool:
