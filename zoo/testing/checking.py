@@ -38,7 +38,7 @@ def check(
         except_: Properties that it breaks on purpose, each with the reason. Its class may list them as
             well, in an attribute `conformance_exceptions`. One that is not needed fails.
         options: Options to build it with; by default its own.
-        slow: Check what takes long, too: torch.compile.
+        slow: Check what takes long, too: torch.compile, and ONNX where the extra `onnx` is installed.
         catalog: Where to look names up; by default in that of this process.
 
     Raises:

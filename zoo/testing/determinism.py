@@ -40,6 +40,18 @@ def deterministic(subject: Subject) -> Outcome:
     return Passed()
 
 
+def no_grad(subject: Subject) -> Outcome:
+    """Call it with gradients and in inference mode, where modules may take a shorter road."""
+    module, x = subject.build(), subject.draw()
+    with torch.inference_mode():
+        found = subject.run(module, x)
+    if not subject.takes_tokens:
+        x.requires_grad_()
+    if gap := difference(found, subject.run(module, x)):
+        return Failed("the same output without gradients as with them", gap)
+    return Passed()
+
+
 def batch_independence(subject: Subject) -> Outcome:
     """Change the neighbours of a sample; and leave it alone."""
     module = subject.build()

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--zoo-all", action="store_true", help="check every component that is installed"
     )
     group.addoption(
-        "--zoo-slow", action="store_true", help="check what takes long, too: torch.compile"
+        "--zoo-slow", action="store_true", help="check what takes long, too: torch.compile and ONNX"
     )
 
 

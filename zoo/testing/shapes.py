@@ -70,8 +70,8 @@ def classifier(subject: Subject) -> Outcome:
 
 
 def dtype(subject: Subject) -> Outcome:
-    """Run it in float32 and in float64."""
-    for wanted in (torch.float32, torch.float64):
+    """Run it in float32, float64 and bfloat16."""
+    for wanted in (torch.float32, torch.float64, torch.bfloat16):
         y = subject.run(subject.build().to(wanted), subject.draw().to(wanted))
         if y.dtype != wanted:
             return Failed(f"{wanted} out of a {wanted} module and input", f"{y.dtype}")
@@ -79,15 +79,17 @@ def dtype(subject: Subject) -> Outcome:
 
 
 def autocast(subject: Subject) -> Outcome:
-    """Compare with and without autocast."""
-    module, x = subject.build(), subject.draw()
-    expected = subject.run(module, x)
-    with torch.autocast("cpu", torch.bfloat16):
-        y = subject.run(module, x)
-    if y.dtype != x.dtype:
-        return Failed(f"{x.dtype}, the input's dtype, under bfloat16 autocast", f"{y.dtype}")
-    if gap := difference(y, expected, rtol=0.1, atol=0.1):
-        return Failed("nearly the numbers of float32 under bfloat16 autocast", gap)
+    """Compare with and without autocast, for inputs of both dtypes that it meets."""
+    module = subject.build()
+    for given in (torch.float32, torch.bfloat16):
+        x = subject.draw().to(given)
+        expected = subject.run(module, x.float())
+        with torch.autocast("cpu", torch.bfloat16):
+            y = subject.run(module, x)
+        if y.dtype != given:
+            return Failed(f"{given}, the input's dtype, under bfloat16 autocast", f"{y.dtype}")
+        if gap := difference(y, expected, rtol=0.1, atol=0.1):
+            return Failed("nearly the numbers of float32 under bfloat16 autocast", gap)
     return Passed()
 
 

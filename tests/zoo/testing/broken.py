@@ -8,7 +8,7 @@ from functools import wraps
 import torch
 from torch import Tensor, nn
 
-from zoo import AttentionMap, Slot
+from zoo import AttentionMap, InvalidValue, Slot
 
 
 class Sound(nn.Module):
@@ -23,7 +23,7 @@ class Sound(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x * self.spread(self.gate(x, mask))
+        return x * self.spread(self.gate(x, mask)).to(x.dtype)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         return AttentionMap(channel=self.gate(x, mask))
@@ -34,8 +34,8 @@ class Sound(nn.Module):
     def mean(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return x.flatten(2).mean(2)
-        real = mask.unsqueeze(1).to(x.dtype).flatten(2)
-        return (x.flatten(2) * real).sum(2) / real.sum(2).clamp(min=1)
+        real = mask.unsqueeze(1).flatten(2)
+        return torch.where(real, x.flatten(2), 0.0).sum(2) / real.sum(2).clamp(min=1)
 
     def spread(self, weights: Tensor) -> Tensor:
         return weights[(..., *[None] * self.ndim)]
@@ -108,13 +108,14 @@ class SizeBakedIn(Sound):
         self.positions = nn.Parameter(torch.zeros(*[8] * ndim))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().forward(x, mask) + self.positions
+        return super().forward(x, mask) + self.positions.to(x.dtype)
 
 
 class NanOnOnePosition(Sound):
     def gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        positions = x[0, 0].numel()
-        return super().gate(x, mask) * (positions - 1) / (positions - 1 + 0 * x.sum().detach())
+        gate = super().gate(x, mask)
+        freedom = gate.new_ones(()) * (x[0, 0].numel() - 1)
+        return gate * freedom / freedom
 
 
 class NeedsABatch(Unmasked):
@@ -132,7 +133,7 @@ class NeedsManyChannels(Unmasked):
         self.norm = nn.GroupNorm(16, channels)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.norm(x) * self.spread(self.weight)
+        return (self.norm(x) * self.spread(self.weight)).to(x.dtype)
 
 
 class NeedsContiguous(Sound):
@@ -210,7 +211,8 @@ class CutByData(Sound):
 
 class NoEpsilon(Unmasked):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.spread(self.weight) * x / x.square().mean(1, keepdim=True).sqrt()
+        length = x.square().mean(1, keepdim=True).sqrt()
+        return (self.spread(self.weight) * x / length).to(x.dtype)
 
 
 class MapOfTheWrongForm(Sound):
@@ -243,8 +245,49 @@ class DividesByNoPositions(Sound):
     def mean(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return x.flatten(2).mean(2)
-        real = mask.unsqueeze(1).to(x.dtype).flatten(2)
-        return (x.flatten(2) * real).sum(2) / real.sum(2)
+        real = mask.unsqueeze(1).flatten(2)
+        return torch.where(real, x.flatten(2), 0.0).sum(2) / real.sum(2)
+
+
+class MultipliesByTheMask(Sound):
+    def mean(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            return x.flatten(2).mean(2)
+        real = mask.unsqueeze(1).flatten(2)
+        return (x.flatten(2) * real).sum(2) / real.sum(2).clamp(min=1)
+
+
+class LearnsFromPadding(Sound):
+    def __init__(self, channels: int, *, ndim: int = 2) -> None:
+        super().__init__(channels, ndim=ndim)
+        self.norm = (nn.BatchNorm1d if ndim == 1 else nn.BatchNorm2d)(channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if x.shape[0] * x[0, 0].numel() == 1:
+            raise InvalidValue("One position has no variance.")
+        return super().forward(self.norm(x), mask)
+
+
+class LooksAtTheMask(Sound):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return super().forward(x, None if mask is None or bool(mask.all()) else mask)
+
+
+class MapWithoutTheMask(Sound):
+    def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
+        return AttentionMap(channel=self.gate(x, None))
+
+
+class OtherRoadWithoutGradients(Sound):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = super().forward(x, mask)
+        return y if torch.is_grad_enabled() else y / 2
+
+
+class UnknownToOnnx(Sound):
+    def gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        gate = super().gate(x, mask)
+        return gate + 0 * torch.special.bessel_j0(gate.detach().float()).to(gate.dtype)
 
 
 class BranchesOnValues(Sound):
@@ -255,7 +298,8 @@ class BranchesOnValues(Sound):
 
 class BreaksTheGraph(Sound):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        torch._dynamo.graph_break()
+        if mask is None:
+            torch._dynamo.graph_break()
         return super().forward(x, mask)
 
 

@@ -11,7 +11,7 @@ import pytest
 from zoo import Component
 from zoo.testing.checking import resolve
 from zoo.testing.examination import Examination
-from zoo.testing.outcomes import Failed, Passed
+from zoo.testing.outcomes import Failed, Passed, Skipped
 from zoo.testing.properties import NAMES, PROPERTIES
 
 _path = Path(__file__).with_name("broken.py")
@@ -39,6 +39,7 @@ BROKEN = [
     ("channels_last", broken.NeedsContiguous),
     ("input_unchanged", broken.WritesOnItsInput),
     ("deterministic", broken.DropsInEval),
+    ("no_grad", broken.OtherRoadWithoutGradients),
     ("batch_independence", broken.SoftmaxOverTheBatch),
     ("batch_independence", broken.SeesItsNeighbours),
     ("batch_independence", broken.DividesByTheBatch),
@@ -54,19 +55,27 @@ BROKEN = [
     ("mask", broken.IgnoresTheMask),
     ("mask_gradient", broken.CutByMask),
     ("mask_empty", broken.DividesByNoPositions),
+    ("mask_garbage", broken.MultipliesByTheMask),
+    ("mask_training", broken.LearnsFromPadding),
+    ("mask_graph", broken.LooksAtTheMask),
+    ("mask_map", broken.MapWithoutTheMask),
     ("stages", broken.StagesOutOfOrder),
     ("slots", broken.SlotOfAnotherWidth),
     ("export", broken.BranchesOnValues),
     ("compile", broken.BreaksTheGraph),
+    ("onnx", broken.UnknownToOnnx),
     ("identity_start", broken.NothingOverNothing),
     ("saved", broken.StateThatIsNoTensor),
     ("growth", broken.ComparesAllPairs),
 ]
 
+SLOW = {one.name for one in PROPERTIES if one.slow}
 
-def failures(examination: Examination) -> dict[str, Failed]:
-    """The properties that fail, with what was seen."""
-    found = {one.name: examination.outcome(one.name) for one in examination.properties}
+
+def failures(examination: Examination, *, asked: str = "") -> dict[str, Failed]:
+    """The properties that fail, with what was seen. Of those that take long, only the one asked for is checked."""
+    names = [one.name for one in examination.properties if one.name not in SLOW - {asked}]
+    found = {name: examination.outcome(name) for name in names}
     return {name: outcome for name, outcome in found.items() if isinstance(outcome, Failed)}
 
 
@@ -78,13 +87,17 @@ def two_dimensional(cls: type) -> Component:
 
 
 @pytest.mark.parametrize(
-    ("name", "cls"), BROKEN, ids=lambda value: getattr(value, "__name__", value)
+    ("name", "cls"),
+    [pytest.param(*one, marks=pytest.mark.slow if one[0] == "onnx" else ()) for one in BROKEN],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_what_is_broken_is_caught_by_its_property_alone(name: str, cls: type) -> None:
     """One failure, of the property that the module breaks."""
-    # Compiling takes long where it works, so only what breaks it is compiled.
-    examination = Examination(two_dimensional(cls), slow=name == "compile")
-    assert set(failures(examination)) == {name}
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    examination = Examination(two_dimensional(cls), slow=name in SLOW)
+    assert set(failures(examination, asked=name)) == {name}
 
 
 def test_every_property_has_a_module_that_breaks_it() -> None:
@@ -122,10 +135,22 @@ def test_ours_have_every_property(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_ours_compile() -> None:
-    """With torch's own compiler."""
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_ours_have_what_takes_long(name: str) -> None:
+    """With torch's own compiler, and with onnxruntime where it is installed."""
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
     component, _ = resolve("attention/se")
-    assert Examination(component, slow=True).outcome("compile") == Passed()
+    assert Examination(component, slow=True).outcome(name) == Passed()
+
+
+def test_onnx_is_skipped_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason says what to install."""
+    monkeypatch.setattr("zoo.testing.export.find_spec", lambda name: None)
+    outcome = Examination(resolve("attention/se")[0], slow=True).outcome("onnx")
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.endswith("not installed: pip install 'attn-zoo[onnx]'")
 
 
 def test_properties_are_named_once_and_described_in_one_line() -> None:

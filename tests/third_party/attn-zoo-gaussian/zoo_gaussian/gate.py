@@ -19,9 +19,9 @@ class GaussianGate(nn.Module):
         if mask is None:
             mean = x.mean(self.axes, keepdim=True)
         else:
-            real = mask.unsqueeze(1).to(x.dtype)
+            real = mask.unsqueeze(1)
             count = real.sum(self.axes, keepdim=True).clamp(min=1)
-            mean = (x * real).sum(self.axes, keepdim=True) / count
+            mean = x.where(real, 0).sum(self.axes, keepdim=True) / count
         centred = mean - mean.mean(1, keepdim=True)
         score = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
         return x * (-score.square() / (2 * self.width**2)).exp()
