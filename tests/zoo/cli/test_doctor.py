@@ -8,6 +8,7 @@ from importlib import metadata
 import pytest
 
 from zoo.cli import doctor
+from zoo.registry.configured import Configured, config_file, write_configured
 
 
 @pytest.fixture
@@ -67,6 +68,29 @@ def test_a_broken_registry_is_a_problem(command, registry):
     assert (done.code, done.err) == (1, "")
     assert "problem   the built-in registry cannot be read:" in done.out
     assert "1 problem, 0 warnings." in done.out
+
+
+def test_the_users_registries_are_looked_at_without_the_network(make_registry, no_network):
+    """One that works, one that was never fetched, one that is broken; then a list that is none."""
+    good, bad = (make_registry(name, id=name) for name in ("good", "bad"))
+    bases = {"good": good.base, "far": "https://models.example.org/zoo", "bad": bad.base}
+    write_configured([Configured(*one) for one in bases.items()])
+    (bad.root / "registry.yaml").unlink()
+
+    found = findings(doctor.check_registries)
+
+    assert f"the registry good good at {good.base}: 0 variants, serial 1" in [
+        one.what for one in found[doctor.OK]
+    ]
+    assert [one.what for one in found[doctor.WARNING]] == [
+        "the registry far at https://models.example.org/zoo was never fetched"
+    ]
+    (problem,) = found[doctor.PROBLEM]
+    assert "the registry bad cannot be read: " in problem.what
+    assert problem.advice == "Mend it, or drop it: zoo registry remove bad"
+    config_file().write_text("no list")
+    (problem,) = findings(doctor.check_registries)[doctor.PROBLEM]
+    assert "is no list" in problem.what
 
 
 def test_a_version_of_a_newer_schema_is_a_warning(command, make_registry):
