@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,17 +26,55 @@ def convolve(x: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
     Returns:
         (N, groups, channels, *spatial), in the dtype of x.
     """
-    sides = x.shape[3:]
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # many terms are added
     half = kernel_size // 2
-    padded = functional.pad(wide.flatten(1, 2), [half, half] * len(sides))
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # many terms are added
+    padded = functional.pad(wide.flatten(1, 2), [half, half] * (x.ndim - 3))
     padded = torch.unflatten(padded, 1, x.shape[1:3])
-    y = torch.zeros_like(wide)
-    offsets = product(range(kernel_size), repeat=len(sides))
-    for offset, weight in zip(offsets, kernels.to(wide.dtype).unbind(2), strict=True):
-        window = tuple(
-            slice(start, start + side) for start, side in zip(offset, sides, strict=True)
-        )
-        near = padded[(slice(None), slice(None), slice(None), *window)]
-        y = y.addcmul_(near, weight.unsqueeze(2))  # no gradient needs what y was
+    kernels = kernels.to(wide.dtype)
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return _read(padded, kernels, kernel_size).to(x.dtype)
+    y: Tensor = _Read.apply(padded, kernels, kernel_size)
     return y.to(x.dtype)
+
+
+def _read(padded: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+    """Return the sum over neighbours of a padded map."""
+    y = padded.new_zeros(*padded.shape[:3], *kernels.shape[3:])
+    for near, weight in zip(_windows(padded, kernel_size), kernels.unbind(2), strict=True):
+        y = y.addcmul_(near, weight.unsqueeze(2))  # no gradient needs what y was
+    return y
+
+
+def _windows(padded: Tensor, kernel_size: int) -> Iterator[Tensor]:
+    """Return the neighbours of all positions, offset by offset, row by row."""
+    sides = [side - kernel_size + 1 for side in padded.shape[3:]]
+    for offset in product(range(kernel_size), repeat=len(sides)):
+        near = padded
+        for axis, (start, side) in enumerate(zip(offset, sides, strict=True), 3):
+            near = near.narrow(axis, start, side)
+        yield near
+
+
+class _Read(torch.autograd.Function):
+    """`_read`, whose gradient of a window is added in place: autograd makes a padded map of each."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
+        ctx.save_for_backward(padded, kernels)
+        ctx.kernel_size = kernel_size
+        return _read(padded, kernels, kernel_size)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        padded, kernels = ctx.saved_tensors
+        if torch.is_grad_enabled():  # second derivatives: those of the plain sum
+            wanted = [each for each in (padded, kernels) if each.requires_grad]
+            y = _read(padded, kernels, ctx.kernel_size)
+            found = iter(torch.autograd.grad(y, wanted, grads, create_graph=True))
+            return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None
+        for_padded, for_kernels = torch.zeros_like(padded), torch.empty_like(kernels)
+        windows = (_windows(each, ctx.kernel_size) for each in (padded, for_padded))
+        for place, (near, target) in enumerate(zip(*windows, strict=True)):
+            target.addcmul_(grads[0], kernels[:, :, place].unsqueeze(2))
+            torch.sum(grads[0] * near, 2, out=for_kernels[:, :, place])
+        return for_padded, for_kernels, None

@@ -25,3 +25,23 @@ def test_adds_half_precision_up_in_float32() -> None:
     x, kernels = torch.ones(1, 1, 1, 9, 9), torch.full((1, 1, 49, 9, 9), 1 + 1 / 128)
     y = convolve(x.bfloat16(), kernels.bfloat16(), 7)
     assert torch.equal(y, convolve(x, kernels, 7).bfloat16())
+
+
+@pytest.mark.parametrize("sides", [(5,), (4, 3)])
+@pytest.mark.parametrize("fixed", ["neither", "map", "kernels"])
+def test_differentiates_twice(sides: tuple[int, ...], fixed: str) -> None:
+    """First and second derivatives pass torch's numerical checks, also where one of both is constant."""
+    x = torch.randn(1, 2, 2, *sides, dtype=torch.float64, requires_grad=fixed != "map")
+    kernels = torch.randn(1, 2, 3 ** len(sides), *sides, dtype=torch.float64)
+    kernels.requires_grad_(fixed != "kernels")
+    assert torch.autograd.gradcheck(lambda *both: convolve(*both, 3), (x, kernels))
+    assert torch.autograd.gradgradcheck(lambda *both: convolve(*both, 3), (x, kernels))
+
+
+def test_functional_transforms_still_differentiate() -> None:
+    """torch.func's gradient is the one of autograd."""
+    x = torch.randn(1, 2, 2, 4, 3, requires_grad=True)
+    kernels = torch.randn(1, 2, 9, 4, 3)
+    found = torch.func.grad(lambda x: convolve(x, kernels, 3).square().sum())(x.detach())
+    expected = torch.autograd.grad(convolve(x, kernels, 3).square().sum(), x)[0]
+    torch.testing.assert_close(found, expected)
