@@ -41,7 +41,10 @@ class MeanGather(nn.Module):
         side = self.extent or 1
         if self.ndim == 1:
             return functional.avg_pool1d(x, 2 * side - 1, side, side - 1, count_include_pad=False)
-        # On a CPU, copying to this layout and pooling there takes less time than pooling in the other.
+        if x.requires_grad:
+            return functional.avg_pool2d(x, 2 * side - 1, side, side - 1, count_include_pad=False)
+        # On a CPU, copying to this layout and pooling there takes less time than pooling in the other,
+        # but for the gradient.
         last = x.contiguous(memory_format=torch.channels_last)
         z = functional.avg_pool2d(last, 2 * side - 1, side, side - 1, count_include_pad=False)
         return z if x.is_contiguous(memory_format=torch.channels_last) else z.contiguous()
@@ -97,6 +100,8 @@ class WholeGather(nn.Module):
 def repeat(gate: Tensor, extent: int, like: Tensor) -> Tensor:
     """Return a gate with each value `extent` times along each axis, cut to the size of another map."""
     size = list(like.shape[2:])
+    if not torch.compiler.is_compiling() and all(side == 1 for side in gate.shape[2:]):
+        return gate.expand(-1, -1, *size)
     # torch's `interpolate` takes a size or a factor: with both, no wider map is made and cut.
     if len(size) == 1:
         wide: Tensor = torch.ops.aten.upsample_nearest1d(gate, size, float(extent))

@@ -84,6 +84,9 @@ class GatherExcite(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its values weighed."""
+        if self.extent is None and isinstance(self.gather, gathering.MeanGather):
+            checks.check_call(self, x, mask)
+            return weighing.weigh_by_means(x, mask, torch.sigmoid)
         gate = self._gate(x, mask)
         if self.extent is None:
             return weighing.weigh(x, gate.flatten(1))
