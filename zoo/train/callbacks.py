@@ -16,6 +16,9 @@ from tqdm import tqdm
 from zoo.train.task import NotFinite
 
 
+clock = time.monotonic  # in seconds
+
+
 class KeepBest(Callback):
     """Remember the figures of every epoch, and save the model whenever it is the best so far.
 
@@ -27,7 +30,8 @@ class KeepBest(Callback):
         report: Called with one line for people after every epoch.
 
     Attributes:
-        history: Figures of each epoch, by name, with `epoch` (from 1) and `seconds`.
+        history: Figures of each epoch, by name, with `epoch` (from 1), its `seconds`, and `samples_per_second`
+            of its training, validation left aside.
         best: The figures of the best epoch.
     """
 
@@ -40,7 +44,7 @@ class KeepBest(Callback):
         self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
-        self._started = 0.0
+        self._started = self._trained = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this."""
@@ -52,12 +56,19 @@ class KeepBest(Callback):
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Start the epoch's clock."""
-        self._started = time.monotonic()
+        self._started = clock()
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
+        """Note when the epoch's training was over."""
+        self._trained = clock()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Take down the epoch's figures; validation has run by now."""
         trained = pl_module.train_figures()
         pl_module.log_dict(trained)  # for the loggers
+        samples = (
+            len(trainer.train_dataloader.sampler) * trainer.train_dataloader.sampler.batch_size
+        )
         figures = {
             "epoch": trainer.current_epoch + 1,
             **trained,
@@ -67,7 +78,8 @@ class KeepBest(Callback):
                 if name.startswith("validation/")
             },
             "learning_rate": max(group["lr"] for group in trainer.optimizers[0].param_groups),
-            "seconds": round(time.monotonic() - self._started, 2),
+            "seconds": round(clock() - self._started, 2),
+            "samples_per_second": round(samples / max(self._trained - self._started, 1e-9), 1),
         }
         if not math.isfinite(figures["train/loss"]):
             raise NotFinite(
@@ -78,14 +90,7 @@ class KeepBest(Callback):
         if not self.best or _goodness(figures) > _goodness(self.best):
             self.best = figures
             self.save(figures)
-        self.report(
-            _line(
-                figures,
-                trainer.max_epochs,
-                len(trainer.train_dataloader.dataset),
-                best=self.best is figures,
-            )
-        )
+        self.report(_line(figures, trainer.max_epochs, best=self.best is figures))
 
 
 class Progress(TQDMProgressBar):
@@ -142,10 +147,10 @@ def _goodness(figures: dict[str, float]) -> tuple[float, float]:
     return figures["validation/top1"], -figures["validation/loss"]
 
 
-def _line(figures: dict[str, float], epochs: int, samples: int, *, best: bool) -> str:
+def _line(figures: dict[str, float], epochs: int, *, best: bool) -> str:
     return (
         f"epoch {figures['epoch']:.0f}/{epochs}"
         f"  train loss {figures['train/loss']:.4f} accuracy {figures['train/top1']:.2%}"
         f"  validation loss {figures['validation/loss']:.4f} accuracy {figures['validation/top1']:.2%}"
-        f"  {samples / max(figures['seconds'], 1e-9):.0f} samples/s{'  best' if best else ''}"
+        f"  {figures['samples_per_second']:.0f} samples/s{'  best' if best else ''}"
     )

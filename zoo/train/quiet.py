@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # What Lightning warns of that is on purpose here. The data lie in memory, so that workers would only copy
-# them. A small data set has few batches. The folder is there on purpose. And Lightning calls parts of torch
+# them. A small data set has few batches. The folder is there on purpose. Norms whose
+# weights are frozen keep their statistics. And Lightning calls parts of torch
 # by their old names.
 _EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
     ".*The number of training batches .* is smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*in eval mode at the start of training.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 

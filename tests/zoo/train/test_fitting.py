@@ -18,6 +18,7 @@ import zoo
 from zoo.errors import InvalidValue, ZooError
 from zoo.spec import Spec
 from zoo.train.data.dataset import Data
+from zoo.train.data.splits import SequenceSplit
 from zoo.train.evaluation import evaluate
 from zoo.train.fitting import Interrupted, complete_spec, fit
 from zoo.train.recipe import Recipe
@@ -99,7 +100,9 @@ def test_a_loss_that_is_not_finite_stops_the_training(
     model = new_model()
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
-    with pytest.raises(ZooError, match=r"loss became nan in epoch 1, batch 1\. .* No epoch .* lower learning rate"):
+    with pytest.raises(
+        ZooError, match=r"loss became nan in epoch 1, batch 1\. .* No epoch .* lower learning rate"
+    ):
         fit(model, data, RECIPE, folder)
     assert not (folder / "best.safetensors").exists()
 
@@ -193,3 +196,167 @@ def test_a_spec_of_other_classes_is_refused(data: Data, output: dict[str, object
     """Neither another number of classes nor other names fit."""
     with pytest.raises(InvalidValue, match="classes do not fit shades"):
         complete_spec({"backbone": "plain_cnn", "output": output}, data)
+
+
+def test_resuming_keeps_the_average_too(data: Data, new_model: NewModel, tmp_path: Path) -> None:
+    """With all that a recipe can say: the average, mixup and clipping end at the same bits."""
+    recipe = msgspec.structs.replace(RECIPE, average=0.9, mixup=0.2, gradient_clip=1.0)
+    whole = fit(new_model(), data, recipe, tmp_path / "whole")
+    lines: list[str] = []
+
+    def interrupt(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="1 complete epochs are kept"):
+        fit(new_model(), data, recipe, tmp_path / "broken", report=interrupt)
+    resumed = fit(new_model(), data, recipe, tmp_path / "broken", resume=True)
+    files = [fitted.path.with_name("last.safetensors") for fitted in (whole, resumed)]
+    first, second = (zoo.load(path).state_dict() for path in files)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    score = evaluate(zoo.load(whole.path), data.validation)
+    assert score.accuracy == pytest.approx(whole.best["validation/top1"])
+
+
+def test_a_loss_that_breaks_later_keeps_what_was_good(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """The message says where and what is kept, and the best model is as before."""
+    model, kept = new_model(), []
+
+    def spoil(_line: str) -> None:
+        kept.append((folder / "best.safetensors").read_bytes())
+        with torch.no_grad():
+            model.classifier.weight.fill_(float("inf"))
+
+    expected = rf"in epoch 2, batch 1\. .* The 1 epochs before are kept in {folder}"
+    with pytest.raises(ZooError, match=expected):
+        fit(model, data, RECIPE, folder, report=spoil)
+    assert (folder / "best.safetensors").read_bytes() == kept[0]
+    zoo.load(folder / "best.safetensors")
+
+
+def test_figures_of_every_epoch_stand_in_a_table(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """One line each, the same as in the result."""
+    fitted = fit(new_model(), data, RECIPE, folder)
+    head, *rows = (folder / "metrics.csv").read_text().splitlines()
+    assert head.split(",") == list(fitted.history[0])
+    for row, figures in zip(rows, fitted.history, strict=True):
+        assert [float(cell) for cell in row.split(",")] == pytest.approx(
+            list(figures.values()), rel=1e-5
+        )
+
+
+def test_other_data_are_not_resumed(data: Data, new_model: NewModel, folder: Path) -> None:
+    """Made splits are written down, and must be the same."""
+    recipe = msgspec.structs.replace(RECIPE, epochs=1)
+    parted = replace(data, members={"train": ["a"], "validation": ["b"], "test": ["c"]})
+    fit(new_model(), parted, recipe, folder)
+    assert json.loads((folder / "splits.json").read_text()) == parted.members
+    other = replace(data, members={"train": ["b"], "validation": ["a"], "test": ["c"]})
+    with pytest.raises(InvalidValue, match=r"splits.json has other samples"):
+        fit(new_model(), other, recipe, folder, resume=True)
+
+
+def test_a_backbone_may_be_kept_as_it_is(data: Data, new_model: NewModel, folder: Path) -> None:
+    """With a rate of 0, weights and statistics of the backbone stay, and the rest learns."""
+    model = new_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    recipe = msgspec.structs.replace(RECIPE, epochs=1, backbone_rate=0.0)
+    fit(model, data, recipe, folder)
+    after = model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def _sequences(kind: str, *, seed: int = 0) -> Data:
+    """Sounds, or texts, of several lengths; their level or their words tell the class."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(4, 12, (120,), generator=generator)
+    labels = torch.arange(120) % 2
+    samples = []
+    for length, label in zip(lengths.tolist(), labels.tolist(), strict=True):
+        if kind == "text":
+            samples.append(torch.randint(2, 4, (length,), generator=generator) + 2 * label)
+        else:
+            times = torch.arange(100 * length) * (0.3 + 0.9 * label)
+            samples.append(times.sin()[None])
+    source: dict[str, object] = {"kind": "audio", "sample_rate": 1000}
+    tokens = ("a", "b", "c", "d") if kind == "text" else ()
+    if kind == "text":
+        source = {"kind": "text", "vocabulary_size": 4, "vocabulary_bytes": 7}
+    split = SequenceSplit.pack(samples, labels)
+    block = Spec.from_data({"input": source, "backbone": "any"}).input
+    return Data(kind, ("low", "high"), block, split, split, split, vocabulary=tokens)
+
+
+@pytest.mark.parametrize(
+    ("kind", "backbone", "step"),
+    [
+        ("text", {"name": "text_cnn", "embedding_dim": 4, "maps": 4}, "word_dropout"),
+        (
+            "audio",
+            {"name": "audio_cnn", "sample_rate": 1000, "num_mels": 8, "widths": [4], "depths": 1},
+            "spec_augment",
+        ),
+    ],
+)
+def test_sounds_and_texts_are_learned(
+    kind: str, backbone: dict[str, object], step: str, folder: Path
+) -> None:
+    """In padded batches under a mask; the saved model says alone what it said in the batch."""
+    data = _sequences(kind)
+    torch.manual_seed(0)
+    model = zoo.compose(
+        complete_spec(
+            {"backbone": backbone, "attention": [{"name": "se", "slot": "stage", "reduction": 2}]},
+            data,
+        )
+    )
+    if model.vocabulary is not None:
+        model.vocabulary.fill(data.vocabulary)
+    recipe = Recipe(epochs=4, batch_size=10, learning_rate=0.03, augment=({"name": step},))
+    fitted = fit(model, data, recipe, folder)
+    assert fitted.best["validation/top1"] > 0.9
+    best = zoo.load(fitted.path)
+    together = evaluate(best, data.test, batch_size=50)
+    alone = evaluate(best, data.test, batch_size=1)
+    assert together.accuracy == alone.accuracy == pytest.approx(fitted.best["validation/top1"])
+    assert together.loss == pytest.approx(alone.loss, rel=1e-4)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"augment": ["flip"]}, "flip changes inputs of kind 'image'; text is of kind 'text'"),
+        ({"augment": ["spec_augment"]}, "changes spectrograms; the model makes none"),
+        ({"mixup": 0.2}, "mixup is for images"),
+        ({"channels_last": True}, "channels_last is for images"),
+    ],
+)
+def test_recipes_of_another_kind_are_refused(
+    recipe: dict[str, object], message: str, folder: Path
+) -> None:
+    """Before anything is written."""
+    data = _sequences("text")
+    backbone = {"name": "text_cnn", "embedding_dim": 2, "maps": 2}
+    model = zoo.compose(complete_spec({"backbone": backbone}, data))
+    with pytest.raises(InvalidValue, match=message):
+        fit(model, data, Recipe.from_data(recipe), folder)
+    assert not folder.exists()
+
+
+def test_models_that_take_no_mask_are_refused_for_several_lengths(folder: Path) -> None:
+    """With the part that cannot honour one."""
+    data = _sequences("text")
+    spec = {
+        "backbone": {"name": "text_cnn", "embedding_dim": 8, "maps": 8},
+        "attention": [{"name": "involution", "slot": "conv"}],
+    }
+    model = zoo.compose(complete_spec(spec, data))
+    with pytest.raises(InvalidValue, match="this model takes none: involution@conv"):
+        fit(model, data, Recipe(), folder)
