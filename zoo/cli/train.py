@@ -57,6 +57,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("32", "bf16"), help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write logs for TensorBoard beside the CSV"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -132,7 +135,7 @@ def _begin(args: Namespace) -> int:
     if vocabulary is not None:
         about["vocabulary"] = vocabulary
     output = Path(args.output or Path("runs") / _name_of(args.what))
-    code, fitted = _fit(model.train(), data, recipe, output, about, resume=False)
+    code, fitted = _fit(model.train(), data, recipe, output, args, about=about)
     if fitted is not None and args.reproduce and subject.version is not None:
         _compare(subject.version, fitted, data)
     return code
@@ -163,7 +166,7 @@ def _resume(args: Namespace) -> int:
         rule=recipe.vocabulary,
     )
     model = _compose(spec, data, recipe)
-    return _fit(model, data, recipe, output, {}, resume=True)[0]
+    return _fit(model, data, recipe, output, args, about=None)[0]
 
 
 def _check_words(args: Namespace, subject: Subject) -> None:
@@ -225,17 +228,29 @@ def _fit(
     data: Data,
     recipe: Recipe,
     output: Path,
-    about: dict[str, Any],
+    args: Namespace,
     *,
-    resume: bool,
+    about: dict[str, Any] | None,
 ) -> tuple[int, Fitted | None]:
+    """Train, `about` being noted of a new run; None goes on with the one that is there.
+
+    Returns:
+        The exit code, and in the first process what came of it.
+    """
     from zoo.train.callbacks import best_line, write_line
     from zoo.train.fitting import Interrupted, fit
+    from zoo.train.processes import Processes
+
+    first = Processes.here().first
+
+    def say(text: str) -> None:
+        if first:
+            write_line(text)
 
     for note in data.notes:
-        write_line(f"note: {note}")
+        say(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
-    write_line(
+    say(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
     )
     try:
@@ -245,15 +260,16 @@ def _fit(
             recipe,
             output,
             run=about,
-            resume=resume,
+            resume=about is None,
             progress=sys.stdout.isatty(),
-            report=write_line,
+            tensorboard=args.tensorboard,
+            report=say,
         )
     except Interrupted as error:
-        write_line(str(error))
+        say(str(error))
         return INTERRUPTED, None
-    write_line(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
-    return 0, fitted
+    say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
+    return 0, fitted if first else None
 
 
 def _compare(version: Version, fitted: Fitted, data: Data) -> None:

@@ -1,4 +1,7 @@
-"""Which samples make a batch: in a new order every epoch, those of like length together."""
+"""Which samples make a batch: in a new order every epoch, those of like length together.
+
+Several processes share every batch, so that a recipe's batch size means the same however many there are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from zoo.errors import InvalidValue
 from zoo.train.data.splits import Split
+from zoo.train.processes import ALONE, Processes
 
 _POOL = 30  # batches whose samples are sorted by length among themselves
 
@@ -21,13 +26,26 @@ class EpochBatches(Sampler[Tensor]):
 
     Args:
         split: What is trained on.
-        batch_size: Samples a batch.
+        batch_size: Samples a batch, of all processes together.
         seed: Of the order.
+        processes: Of which this one gets its share of every batch.
+
+    Raises:
+        InvalidValue: A batch cannot be shared evenly.
     """
 
-    def __init__(self, split: Split, batch_size: int, *, seed: int) -> None:
+    def __init__(
+        self, split: Split, batch_size: int, *, seed: int, processes: Processes = ALONE
+    ) -> None:
         self.count, self.lengths, self.seed, self.epoch = len(split), split.lengths, seed, 0
-        self.batch_size = min(batch_size, self.count)
+        self.processes = processes
+        if batch_size % processes.size or self.count < processes.size:
+            raise InvalidValue(
+                f"A batch of {batch_size} of {self.count} samples cannot be shared evenly by {processes.size} "
+                "processes; choose a batch_size that can."
+            )
+        most = min(batch_size, self.count)
+        self.batch_size = most - most % processes.size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
@@ -35,7 +53,8 @@ class EpochBatches(Sampler[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         # A generator: a loader asks for it before it is told the epoch, and takes the first batch after.
-        yield from self._ordered()
+        for batch in self._ordered():
+            yield batch[self.processes.rank :: self.processes.size]
 
     def _ordered(self) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
@@ -49,6 +68,32 @@ class EpochBatches(Sampler[Tensor]):
 
     def __len__(self) -> int:
         return self.count // self.batch_size
+
+
+class WholeSplit(Sampler[Tensor]):
+    """Every sample once, a batch to one process and the next to another.
+
+    Every process gets as many batches: those that have none for the last round get one of theirs again, which
+    is not `counted`. So all of them can talk to each other after each batch.
+
+    Args:
+        split: What is measured on.
+        batch_size: Samples a batch.
+        processes: Of which this one gets its share of the batches.
+    """
+
+    def __init__(self, split: Split, batch_size: int, *, processes: Processes = ALONE) -> None:
+        batches = all_batches(split, batch_size)
+        own = batches[processes.rank :: processes.size]
+        self.counted = len(own)
+        rounds = -(-len(batches) // processes.size)
+        self.batches = own + batches[:1] * (rounds - len(own))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 def all_batches(split: Split, batch_size: int) -> list[Tensor]:

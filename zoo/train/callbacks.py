@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from zoo.train.task import NotFinite
 
-
 clock = time.monotonic  # in seconds
 
 
@@ -64,7 +63,7 @@ class KeepBest(Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Take down the epoch's figures; validation has run by now."""
-        trained = pl_module.train_figures()
+        trained = pl_module.train_figures(everywhere=True)
         pl_module.log_dict(trained)  # for the loggers
         samples = (
             len(trainer.train_dataloader.sampler) * trainer.train_dataloader.sampler.batch_size
@@ -86,9 +85,12 @@ class KeepBest(Callback):
                 f"The loss became {figures['train/loss']} in epoch {figures['epoch']:.0f}."
             )
         self.history.append(figures)
+        better = not self.best or _goodness(figures) > _goodness(self.best)
+        self.best = figures if better else self.best
+        if not trainer.is_global_zero:
+            return
         self.record(self.history)
-        if not self.best or _goodness(figures) > _goodness(self.best):
-            self.best = figures
+        if better:
             self.save(figures)
         self.report(_line(figures, trainer.max_epochs, best=self.best is figures))
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from zoo.errors import InvalidValue, ZooError
 from zoo.spec import ImageInput, Spec
 from zoo.train import require_lightning
-from zoo.train.batches import EpochBatches, all_batches
+from zoo.train.batches import EpochBatches, WholeSplit
+from zoo.train.curves import draw_curves
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import Batch, ImageSplit, Split
 from zoo.train.normalization import Normalization
+from zoo.train.processes import Processes
 from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
@@ -58,9 +59,10 @@ def fit(
     run: dict[str, Any] | None = None,
     resume: bool = False,
     progress: bool = False,
+    tensorboard: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> Fitted:
-    """Train a model.
+    """Train a model; in one process, or in each of several that torchrun or SLURM started.
 
     Args:
         model: Its weights are where the training starts.
@@ -70,6 +72,7 @@ def fit(
         run: What else to write into `run.json`, e.g. where the data came from.
         resume: Go on from the checkpoint in `output`.
         progress: Show a bar.
+        tensorboard: Write logs for TensorBoard, too.
         report: Called with a line for people after each epoch.
 
     Raises:
@@ -86,7 +89,9 @@ def fit(
     folder = RunFolder(output)
     spec = without_pretrained(model.spec)  # resumed from a checkpoint, which has all weights
     asked = {"spec": spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
-    folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
+    processes = Processes.here()
+    if processes.first:
+        folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
     task = Task(model, recipe)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
@@ -101,17 +106,26 @@ def fit(
     others: list[Any] = [Progress(recipe.batch_size)] if progress else []
     if average is not None:
         others.append(average)
+    train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
+    validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
     with quiet_lightning():
         _run(
-            _trainer(recipe, folder, [keeper, *others]),
+            _trainer(recipe, folder, [keeper, *others], processes, tensorboard=tensorboard),
             task,
-            _loader(data.train, EpochBatches(data.train, recipe.batch_size, seed=recipe.seed)),
-            _loader(data.validation, all_batches(data.validation, recipe.batch_size)),
+            _loader(data.train, train),
+            _loader(data.validation, validation),
             folder,
         )
-    save("last", keeper.history[-1])
     seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
-    folder.write_result(asked, keeper.best, keeper.history, seconds)
+    if processes.first:
+        save("last", keeper.history[-1])
+        folder.write_result(asked, keeper.best, keeper.history, seconds)
+        draw_curves(
+            keeper.history,
+            folder.curves,
+            title=f"{folder.path.name}: {data.name}",
+            best_epoch=int(keeper.best["epoch"]),
+        )
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds)
 
 
@@ -189,10 +203,17 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe) -> None:
             )
 
 
-def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
+def _trainer(
+    recipe: Recipe,
+    folder: RunFolder,
+    callbacks: list[Any],
+    processes: Processes,
+    *,
+    tensorboard: bool,
+) -> Any:
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import ModelCheckpoint
-    from lightning.pytorch.loggers import CSVLogger
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
     from zoo.train.checkpoints import WholeCheckpoints
 
@@ -204,13 +225,17 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
         enable_version_counter=False,
         save_on_train_epoch_end=True,  # after validation and what we take down of it
     )
+    sitting = f"sitting_{folder.sittings + 1}"
+    loggers: list[Any] = [CSVLogger(folder.logs, name="", version=sitting)]
+    if tensorboard:
+        loggers.append(TensorBoardLogger(folder.logs, name="", version=sitting))
     return Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
-        devices=1,
+        **processes.trainer_options(),
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
         gradient_clip_val=recipe.gradient_clip,
-        logger=CSVLogger(folder.logs, name="", version=f"sitting_{folder.sittings + 1}"),
+        logger=loggers,
         callbacks=[*callbacks, latest],
         plugins=[WholeCheckpoints()],
         enable_progress_bar=any(hasattr(callback, "init_train_tqdm") for callback in callbacks),
@@ -219,7 +244,7 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> Any:
     )
 
 
-def _loader(split: Split, batches: EpochBatches | list[Tensor]) -> DataLoader[Any]:
+def _loader(split: Split, batches: EpochBatches | WholeSplit) -> DataLoader[Any]:
     """Whole batches, straight from memory."""
     return DataLoader(
         split,

@@ -35,6 +35,7 @@ class RunFolder:
         self.checkpoint = path / "last.ckpt"
         self.logs = path / "logs"
         self.metrics = path / "metrics.csv"
+        self.curves = path / "curves.png"
         self._run = path / "run.json"
         self._splits = path / "splits.json"
         self._evaluations = path / "evaluations.json"

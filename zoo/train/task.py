@@ -52,11 +52,12 @@ class Task(LightningModule):
         self.spectral = [augment for place, augment in own if place == "spectrogram"]
         self.normalize = make_normalization(model.spec.input)
         self.generator, self.random = torch.Generator(), random.Random()  # noqa: S311 - no secrets
-        self.sums = torch.zeros(3)  # loss, right answers, samples of this epoch
+        # Loss, right answers, samples: of this epoch, and of its validation.
+        self.sums, self.validated = torch.zeros(3), torch.zeros(3)
 
     def on_train_epoch_start(self) -> None:
         """Seed what is drawn in this epoch: augmentation and dropout."""
-        seed = epoch_seed(self.recipe.seed, self.current_epoch)
+        seed = epoch_seed(self.recipe.seed, self.current_epoch) + self.global_rank
         self.generator.manual_seed(seed)
         self.random.seed(seed)
         torch.manual_seed(seed)
@@ -82,24 +83,33 @@ class Task(LightningModule):
             raise NotFinite(
                 f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}."
             )
-        right = (scores.detach().argmax(1) == labels).sum()
-        count = len(labels)
-        self.sums += torch.stack([loss.detach().double() * count, right, right.new_tensor(count)])
+        self.sums += _sums(loss, scores, labels)
         return loss
 
-    def train_figures(self) -> dict[str, float]:
-        """Mean loss and accuracy of the batches of this epoch so far."""
-        loss, right, count = self.sums.tolist()
-        return {"train/loss": loss / max(count, 1), "train/top1": right / max(count, 1)}
+    def train_figures(self, *, everywhere: bool = False) -> dict[str, float]:
+        """Mean loss and accuracy of the batches of this epoch so far, in this process or `everywhere`."""
+        return _figures("train", self._of_all(self.sums) if everywhere else self.sums)
 
-    def validation_step(self, batch: Batch, index: int) -> None:  # noqa: ARG002 - Lightning's
-        """Log loss and accuracy of a batch."""
+    def on_validation_epoch_start(self) -> None:
+        """Begin to sum."""
+        self.validated = torch.zeros(3, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Sum loss and right answers of a batch."""
         scores = self._scores(self._prepare(batch.x), batch.mask).float()
-        figures = {
-            "validation/loss": functional.cross_entropy(scores, batch.labels),
-            "validation/top1": (scores.argmax(1) == batch.labels).float().mean(),
-        }
-        self.log_dict(figures, batch_size=len(batch.labels))
+        batches: Any = self.trainer.val_dataloaders
+        if index < batches.sampler.counted:
+            loss = functional.cross_entropy(scores, batch.labels)
+            self.validated += _sums(loss, scores, batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and accuracy of the whole split."""
+        self.log_dict(_figures("validation", self._of_all(self.validated)))
+
+    def _of_all(self, sums: Tensor) -> Tensor:
+        """The sums of all processes together."""
+        together: Tensor = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum")
+        return together
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule, stepped after every batch."""
@@ -144,6 +154,18 @@ class Task(LightningModule):
 
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+
+
+def _sums(loss: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """Loss, right answers and samples of a batch, to be added to those of others."""
+    right = (scores.detach().argmax(1) == labels).sum()
+    count = len(labels)
+    return torch.stack([loss.detach().double() * count, right, right.new_tensor(count)])
+
+
+def _figures(split: str, sums: Tensor) -> dict[str, float]:
+    loss, right, count = sums.tolist()
+    return {f"{split}/loss": loss / max(count, 1), f"{split}/top1": right / max(count, 1)}
 
 
 def find_spectrogram(model: nn.Module) -> nn.Module:
