@@ -27,6 +27,8 @@ _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _RANGE = re.compile(r"(-?\d+):(-?\d+)")
 _EVERY = re.compile(r"every:(\d+)")
 _NOT_WORDS = ("true", "false", "null")
+_DIGITS_LIMIT = 18
+_RANGE_LIMIT = 1000  # no backbone has so many stages or blocks
 
 
 def is_short_form(text: str) -> bool:
@@ -135,14 +137,16 @@ class _Parser:
 
     def _option_value(self) -> Any:
         if match := _RANGE.match(self.text, self.at):
-            first, last = int(match[1]), int(match[2])
+            first, last = self._integer(match[1]), self._integer(match[2])
             if first > last:
                 self._fail(f"the range {match[0]} runs backwards")
+            if last - first >= _RANGE_LIMIT:
+                self._fail(f"the range {match[0]} has more than {_RANGE_LIMIT} numbers")
             self._move(match.end())
             return list(range(first, last + 1))
         if match := _EVERY.match(self.text, self.at):
             self._move(match.end())
-            return {"every": int(match[1])}
+            return {"every": self._integer(match[1])}
         word = _WORD.match(self.text, self.at)
         if word and word[0] not in _NOT_WORDS:
             self._move(word.end())
@@ -151,12 +155,17 @@ class _Parser:
             value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(
                 self.text, self.at
             )
-        except ValueError:
+        except (ValueError, RecursionError):
             self._fail(
                 "expected a value: a word, a number, true, false, null, a list, or a text in double quotes"
             )
         self._move(end)
         return value
+
+    def _integer(self, text: str) -> int:
+        if len(text) > _DIGITS_LIMIT:
+            self._fail(f"a number of {len(text)} digits")
+        return int(text)
 
     def _match(self, pattern: re.Pattern[str], what: str) -> str:
         match = pattern.match(self.text, self.at)

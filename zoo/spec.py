@@ -316,6 +316,8 @@ def _plain(value: Any, where: str) -> Any:
     """Return `value` as JSON would give it back, so that a spec equals what is read from its file."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
+    except RecursionError:
+        raise InvalidSpec(f"{where}: lists or mappings stand in each other too deeply.") from None
     except (TypeError, ValueError):
         raise InvalidSpec(
             f"{where}: {value!r:.120} is not plain data (texts, finite numbers, lists, mappings)."

@@ -25,7 +25,7 @@ from zoo.spec import Plan, Spec
 FORMAT = 1
 METADATA_KEY = "zoo"
 HEADER_LIMIT = 16 * 2**20
-TENSOR_LIMIT = 100_000
+TENSOR_LIMIT = 20_000  # the deepest networks have some thousands
 AXES_LIMIT = 64
 
 _DTYPES = {
@@ -267,6 +267,8 @@ def without_pretrained(spec: Spec) -> Spec:
 
 def _data_begin(start: bytes, size: int, source: str) -> int:
     """Where in a file of `size` bytes the tensors begin, by its first 9 bytes."""
+    if size < 9:
+        raise WeightsError(f"{source} is no safetensors file, or is cut off: it has {size} bytes.")
     # Told by the ninth: the first ones are a length, which can look like anything.
     if start[8:] != b"{":
         if start[:2] == b"PK" or start[:1] == b"\x80":
@@ -293,9 +295,10 @@ def _pairs(text: bytes, source: str) -> list[tuple[str, Any]]:
         raise WeightsError(f"{source}: its header is no JSON: {error}.") from None
     if not isinstance(header, _Pairs):
         raise WeightsError(f"{source}: its header is no list of tensors.")
-    if len(header) > TENSOR_LIMIT:
+    tensors = sum(name != "__metadata__" for name, _ in header)
+    if tensors > TENSOR_LIMIT:
         raise WeightsError(
-            f"{source}: it names {len(header)} tensors; at most {TENSOR_LIMIT} are read."
+            f"{source}: it names {tensors} tensors; at most {TENSOR_LIMIT} are read."
         )
     return [(name, dict(value) if isinstance(value, _Pairs) else value) for name, value in header]
 

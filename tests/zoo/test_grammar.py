@@ -113,6 +113,10 @@ def test_refuses_what_is_said_twice() -> None:
         ("attn_cnn + se@branch(stages=4:2)", 29, "runs backwards"),
         ("attn_cnn gem", 10, "expected '\\+', '->' or the end"),
         ("attn_cnn + se@branch(", 22, "the name of an option"),
+        ("a + se@last(stages=1:999999999999)", 20, "the range 1:999999999999 has more than 1000"),
+        ("a + se@last(stages=1:" + "9" * 5000 + ")", 20, "a number of 5000 digits"),
+        ("a + se@last(blocks=every:" + "9" * 5000 + ")", 5026, "a number of 5000 digits"),
+        ("a + se@last(x=" + "[" * 100_000, 15, "expected a value"),
         ("se@branch + gem", 11, "the first component is the backbone"),
     ],
 )

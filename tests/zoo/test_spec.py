@@ -202,3 +202,12 @@ def test_a_spec_needs_a_backbone() -> None:
     """The message shows how to give one."""
     with pytest.raises(InvalidSpec, match=r"there is no 'backbone'. A spec needs one, e.g."):
         Spec.from_data({"input": IMAGE})
+
+
+def test_lists_that_stand_in_each_other_without_end_are_refused() -> None:
+    """Python's own writer of JSON gives up on them."""
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(InvalidSpec, match="stand in each other too deeply"):
+        Spec.from_data({"backbone": {"name": "b", "option": value}})

@@ -1,4 +1,7 @@
-"""Weights files: hostile ones are refused before a tensor is made, honest ones come back bit for bit."""
+"""Weights files: hostile ones are refused before a tensor is made, honest ones come back bit for bit.
+
+See also `tests/faults/test_file_faults.py`.
+"""
 
 from __future__ import annotations
 
@@ -106,18 +109,6 @@ def test_a_file_is_read_by_other_readers(content: bytes) -> None:
     assert "classifier.weight" in load(content)
 
 
-@pytest.mark.parametrize(
-    "save", [torch.save, lambda x, p: torch.save(x, p, _use_new_zipfile_serialization=False)]
-)
-def test_a_pickle_under_any_name_is_not_opened(save: Any, tmp_path: Path) -> None:
-    """Both forms of torch.save, told by their content."""
-    save({"a": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(
-        WeightsError, match=r"is a pickle .* It is not opened, because a pickle can run"
-    ):
-        zoo.load(tmp_path / "m.safetensors")
-
-
 @pytest.mark.parametrize("start", [b"\x80", b"PK"])
 def test_a_length_that_begins_like_a_pickle_is_a_length(content: bytes, start: bytes) -> None:
     """The first bytes of a file of ours can be those of a pickle: they are the header's length."""
@@ -183,24 +174,19 @@ def test_a_name_that_stands_twice_is_refused() -> None:
         parse(file(f'{{"__metadata__": {meta}, "__metadata__": {meta}}}'.encode()), "f")
 
 
-@pytest.mark.parametrize("claim", [2**63, 2**64 - 1, 17 * 2**20])
-def test_a_header_that_claims_an_endless_length_is_refused(claim: int) -> None:
-    """Without taking memory for it."""
-    with pytest.raises(WeightsError, match=f"its header claims {claim} bytes; at most"):
-        parse(claim.to_bytes(8, "little") + b"{}", "f")
-
-
 def test_a_header_longer_than_the_file_is_refused() -> None:
     """A file that was cut off in its header."""
     with pytest.raises(WeightsError, match="is cut off: 10 bytes, in the middle of its header"):
         parse((1000).to_bytes(8, "little") + b"{}", "f")
 
 
-def test_100_001_empty_tensors_are_refused() -> None:
-    """Their number alone would cost minutes."""
-    header = {f"t{n}": tensor(0, 0, [0]) for n in range(100_001)}
-    with pytest.raises(WeightsError, match="it names 100001 tensors; at most 100000 are read"):
-        parse(file(header), "f")
+def test_more_tensors_than_any_model_has_are_refused() -> None:
+    """The metadata is none of them."""
+    header = {f"t{n}": tensor(0, 0, [0]) for n in range(20_000)}
+    assert len(parse(file({"__metadata__": METADATA, **header}), "f").entries) == 20_000
+    header["one more"] = tensor(0, 0, [0])
+    with pytest.raises(WeightsError, match="it names 20001 tensors; at most 20000 are read"):
+        parse(file({"__metadata__": METADATA, **header}), "f")
 
 
 def test_a_shape_of_many_huge_axes_costs_no_time() -> None:
@@ -278,15 +264,6 @@ def test_only_the_header_is_read_until_tensors_are_asked_for(
         assert read.entries == parse(content, "f").entries
     with opened(path) as read:
         assert read.read_data() == parse(content, "f").read_data()
-
-
-def test_a_file_of_a_terabyte_is_refused_by_its_header(content: bytes, tmp_path: Path) -> None:
-    """Sparse, so that it takes no room; reading it would take an hour."""
-    path = _written(tmp_path, content)
-    with open(path, "ab") as longer:
-        longer.truncate(2**40)
-    with pytest.raises(WeightsError, match="has bytes that belong to no tensor: 1099511"):
-        zoo.load(path)
 
 
 def test_an_honest_terabyte_is_refused_by_its_spec(tmp_path: Path) -> None:

@@ -123,11 +123,7 @@ def stream_yaml(file: Readable, source: str, *, apart: str | None) -> Iterator[P
                 yield builder.finished
                 builder.finished = None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise RegistryError(
-            f"{source}{line}: no YAML: {getattr(error, 'problem', None) or error}."
-        ) from None
+        raise _no_yaml(error, source) from None
     yield Piece(None, builder.document, Lines(builder.lines), {})
 
 
@@ -150,6 +146,18 @@ def dotted(path: Sequence[str | int]) -> str:
 def _whole(file: Readable, source: str) -> tuple[Any, Lines]:
     (piece,) = stream_yaml(file, source, apart=None)
     return piece.value, piece.lines
+
+
+def _no_yaml(error: Any, source: str) -> RegistryError:
+    if (problem := getattr(error, "problem", None)) is not None:
+        mark = error.problem_mark
+        return RegistryError(f"{source}{f':{mark.line + 1}' if mark else ''}: no YAML: {problem}.")
+    # What is no text has a position, in characters, and no line.
+    where, why = (
+        getattr(error, "position", 0),
+        getattr(error, "reason", None) or type(error).__name__,
+    )
+    return RegistryError(f"{source}: no YAML: at character {where}: {why}.")
 
 
 class _Text:
