@@ -152,7 +152,7 @@ def _entry(path: Path, content: bytes) -> dict[str, Any]:
         raise WeightsError(f"{path} was changed while it was examined. Publish it once it is done.")
     entry = {
         "spec": examined["spec"],
-        "requires": _requires(metadata, examined["version"]),
+        "requires": _requires(path, metadata, examined["version"]),
         "weights": {"sha256": sha256, "size": len(content)},
         "interface": examined["interface"],
         "params": examined["params"],
@@ -163,11 +163,14 @@ def _entry(path: Path, content: bytes) -> dict[str, Any]:
     return entry
 
 
-def _requires(metadata: dict[str, Any], version: str) -> dict[str, str]:
-    needs = {"attn-zoo": version}
-    needs.update(
-        {name: release for name, release in metadata.get("components", {}).values() if name}
-    )
+def _requires(path: Path, metadata: dict[str, Any], version: str) -> dict[str, str]:
+    """The distributions that a file's components came with, from their releases of that day on."""
+    components = metadata.get("components", {})
+    origins: list[Any] = list(components.values()) if isinstance(components, dict) else [None]
+    if not all(isinstance(origin, list) and len(origin) == 2 for origin in origins):
+        raise WeightsError(f"{path} does not say where its components came from; save it anew.")
+    needs = {"attn-zoo": version} | {name: release for name, release in origins if name}
     return {
-        name: f">={'.'.join(release.split('.')[:2])}" for name, release in sorted(needs.items())
+        str(name): f">={'.'.join(str(release).split('.')[:2])}"
+        for name, release in sorted(needs.items())
     }

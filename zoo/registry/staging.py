@@ -54,22 +54,24 @@ def target_of(place: Place, base: str, stage: Path | None, draft: Draft) -> Writ
 
 
 def commands(base: str, stage: Path) -> list[str]:
-    """The shell commands that bring what was laid out to its place, in their order."""
-    has_blobs = (stage / "blobs").is_dir()
-    there = urlsplit(base)
-    if there.scheme == "hf":
-        repository, _, revision = base.removeprefix("hf://").partition("@")
-        upload = ["hf", "upload", repository]
+    """How what was laid out comes to its place: shell commands, in their order."""
+    parts = ["blobs", INDEX] if (stage / "blobs").is_dir() else [INDEX]
+    return [_command(base, f"{stage}/{part}", part) for part in parts]
+
+
+def _command(base: str, source: str, part: str) -> str:
+    scheme, _, rest = base.partition("://")
+    is_folder = part == "blobs"
+    if scheme == "hf":
+        repository, _, revision = rest.partition("@")
         at = ["--revision", revision] if revision else []
-        steps = [[*upload, f"{stage}/blobs", "blobs", *at]] if has_blobs else []
-        steps += [[*upload, f"{stage}/{INDEX}", INDEX, *at]]
-    else:
-        # What a web server calls a folder is not where it lies on its disk: that only its owner knows.
-        host = f"{there.hostname or 'HOST'}:/FOLDER/OF/THE/REGISTRY"
-        steps = (
-            [["rsync", "-rt", "--ignore-existing", f"{stage}/blobs/", f"{host}/blobs/"]]
-            if has_blobs
-            else []
-        )
-        steps += [["rsync", "-t", f"{stage}/{INDEX}", f"{host}/{INDEX}"]]
-    return [shlex.join(step) for step in steps]
+        return shlex.join(["hf", "upload", repository, source, part, *at])
+    if scheme == "s3":
+        how = ["--recursive"] if is_folder else []
+        return shlex.join(["aws", "s3", "cp", *how, source, f"{base}/{part}"])
+    if scheme not in ("https", "http") and rest:
+        return f"# copy {source} to {base}/{part}"
+    # What a web server calls a folder is not where it lies on its disk: that only its owner knows.
+    there = f"{urlsplit(base).hostname}:/FOLDER/OF/THE/REGISTRY" if rest else base
+    how, end = (["-rt", "--ignore-existing"], "/") if is_folder else (["-t"], "")
+    return shlex.join(["rsync", *how, f"{source}{end}", f"{there}/{part}{end}"])

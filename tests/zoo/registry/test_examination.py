@@ -19,14 +19,14 @@ def test_a_fresh_process_finds_the_same(file: Path) -> None:
     assert found["params"] == sum(tensor.numel() for tensor in zoo.load(file).parameters())
 
 
-def test_what_holds_nan_is_refused(model: zoo.Model, tmp_path: Path) -> None:
-    """A model with NaN is not published; the tensor is named."""
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_holds_nan_is_refused(model: zoo.Model, tmp_path: Path, value: float) -> None:
+    """The tensor is named."""
     with torch.no_grad():
-        model.classifier.bias[0] = float("nan")
+        model.classifier.bias[0] = value
     file = zoo.save(model, tmp_path / "nan.safetensors")
     with pytest.raises(zoo.WeightsError, match=r"'classifier\.bias' holds NaN or infinity"):
-        zoo.publish(file, registry=tmp_path / "zoo", name="our_cnn", version="1.0.0")
-    assert not (tmp_path / "zoo").exists()
+        examine(file)
 
 
 def test_what_only_this_process_can_load_is_refused(own_catalog: None, tmp_path: Path) -> None:
@@ -48,3 +48,4 @@ def test_what_only_this_process_can_load_is_refused(own_catalog: None, tmp_path:
         zoo.WeightsError, match=r"a fresh process cannot load the file: .*attention/only_here"
     ):
         zoo.publish(file, registry=tmp_path / "zoo", name="our_cnn", version="1.0.0")
+    assert not (tmp_path / "zoo").exists()

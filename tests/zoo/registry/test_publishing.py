@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.registry import publishing
 from zoo.registry.examination import examine
+from zoo.weights import parse
 
 pytestmark = pytest.mark.usefixtures("examined_here")
 
@@ -266,6 +267,22 @@ def test_a_file_that_changes_meanwhile_is_refused(
     examined = {**examine(file), "sha256": "0" * 64}
     monkeypatch.setattr(publishing, "examine_afresh", lambda path: examined)
     with pytest.raises(zoo.WeightsError, match="was changed while it was examined"):
+        publish(file, tmp_path / "zoo")
+    assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.parametrize("components", ["x", {"attention/se": "y"}, {"attention/se": ["z"]}, None])
+def test_a_file_with_a_broken_list_of_components_is_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, components: Any
+) -> None:
+    """It could not say what others need to install."""
+
+    def broken(content: bytes, source: str) -> Any:
+        parsed = parse(content, source)
+        return parsed._replace(metadata={**parsed.metadata, "components": components})
+
+    monkeypatch.setattr("zoo.weights.parse", broken)
+    with pytest.raises(zoo.WeightsError, match="does not say where its components came from"):
         publish(file, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
 

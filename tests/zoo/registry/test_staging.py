@@ -134,6 +134,26 @@ def test_the_commands_for_a_web_host(tmp_path: Path) -> None:
     ]
 
 
+def test_the_commands_for_a_folder_and_a_bucket(tmp_path: Path) -> None:
+    """Both could be written to; who wants to look before can still lay the files out."""
+    (tmp_path / "blobs").mkdir()
+    assert commands("/mnt/our zoo", tmp_path) == [
+        f"rsync -rt --ignore-existing {tmp_path}/blobs/ '/mnt/our zoo/blobs/'",
+        f"rsync -t {tmp_path}/registry.yaml '/mnt/our zoo/registry.yaml'",
+    ]
+    assert commands("s3://bucket/zoo", tmp_path) == [
+        f"aws s3 cp --recursive {tmp_path}/blobs s3://bucket/zoo/blobs",
+        f"aws s3 cp {tmp_path}/registry.yaml s3://bucket/zoo/registry.yaml",
+    ]
+
+
+def test_elsewhere_it_is_said_in_words(tmp_path: Path) -> None:
+    """As a comment of the shell, where zoo knows no command."""
+    assert commands("gs://bucket/zoo", tmp_path) == [
+        f"# copy {tmp_path}/registry.yaml to gs://bucket/zoo/registry.yaml"
+    ]
+
+
 def test_the_commands_for_the_hub(tmp_path: Path) -> None:
     """The hub's own command, for the branch that is meant."""
     (tmp_path / "blobs").mkdir()
