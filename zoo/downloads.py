@@ -157,11 +157,14 @@ def _verify_everything(registries: Sequence[Registry]) -> Iterator[Verified]:
         if root not in folders:
             yield from (_examined(b.path, b.sha256, b.size) for b in Cache(root).blobs())
     for registry, index in usable(one for one in registries if one.root is not None):
+        done = set()
         for listing in index.listings():
             path = registry.blob(listing.sha256) if listing.sha256 is not None else None
-            if path is not None and listing.sha256 is not None:
-                size = index.data(listing.name, listing.number)["weights"]["size"]
-                yield _examined(path, listing.sha256, size)
+            if path is None or listing.sha256 is None or path in done:
+                continue
+            done.add(path)
+            size = index.data(listing.name, listing.number)["weights"]["size"]
+            yield _examined(path, listing.sha256, size)
 
 
 def _examined(path: Path, sha256: str, size: int) -> Verified:

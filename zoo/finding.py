@@ -21,6 +21,7 @@ from zoo.store.cache import Cache, default_cache
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
+    from zoo.registry.index import Index
     from zoo.spec import Version, Weights
 
 _MOST_LISTED = 20
@@ -99,7 +100,7 @@ def find_locked(locked: Locked, registries: Sequence[Registry]) -> Found:
     cache = cache_for(registries)
     exact = Ref(locked.name, number=locked.number)
     try:
-        found = resolve(exact, [one for one in registries if _id_of(one) == locked.registry])
+        found = resolve(exact, _with_id(locked.registry, registries))
     except UnknownName as error:
         blob = _from_blob(exact._replace(number=None, digest=locked.sha256), cache)
         if blob is None:
@@ -276,11 +277,24 @@ def _cached_refs(registries: Sequence[Registry], cache: Cache) -> Iterator[str]:
         if one.ref.sha256 is not None and cache.find(one.ref.sha256) is not None:
             yield str(one.ref)
     for registry in registries:
-        if registry.root is not None:
-            index = registry.cached_index()
-            for listing in index.listings() if index is not None else ():
-                if listing.sha256 is not None and cache.find(listing.sha256) is not None:
-                    yield f"{listing.name}@{listing.number}"
+        index = _cached_index(registry)
+        for listing in index.listings() if index is not None else ():
+            if listing.sha256 is not None and cache.find(listing.sha256) is not None:
+                yield f"{listing.name}@{listing.number}"
+
+
+def _with_id(wanted: str, registries: Sequence[Registry]) -> list[Registry]:
+    """The registries of an id; those of which nothing is cached are asked only if no other has it."""
+    cached = [(registry, _cached_index(registry)) for registry in registries]
+    known = [registry for registry, index in cached if index is not None and index.id == wanted]
+    return known or [registry for registry in registries if _id_of(registry) == wanted]
+
+
+def _cached_index(registry: Registry) -> Index | None:
+    try:
+        return registry.cached_index()
+    except ZooError:  # it is broken; whoever needs it will say so
+        return None
 
 
 def _id_of(registry: Registry) -> str | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, near_misses
 from zoo.files import write_atomically
 from zoo.refs import check_name
+from zoo.registry import normal_base
 
 BUILT_IN = "zoo"
 # The form in which we write the file. Reading it so saves `zoo list` the import of a YAML parser.
@@ -51,12 +52,15 @@ def read_configured() -> list[Configured]:
     except (OSError, UnicodeDecodeError) as error:
         raise RegistryError(f"{file} cannot be read: {error}.") from None
     written = [Configured(*match) for match in _WRITTEN.findall(text)]
-    found = written if _as_text(written) == text else _read_yaml(text, str(file))
-    for number, one in enumerate(found):
+    found: list[Configured] = []
+    for one in written if _as_text(written) == text else _read_yaml(text, str(file)):
         try:
-            _check(one, found[:number])
+            _check(one, found)
+            if "://" not in one.base and not os.path.isabs(os.path.expanduser(one.base)):
+                raise InvalidValue(f"The folder {one.base!r} is no absolute path.")
+            found.append(one._replace(base=normal_base(one.base)))
         except InvalidValue as error:
-            _refuse(str(file), f"entry {number + 1}: {error}")
+            _refuse(str(file), f"entry {len(found) + 1}: {error}")
     return found
 
 
@@ -117,7 +121,10 @@ def _check(one: Configured, before: list[Configured]) -> None:
 
 def _as_text(registries: list[Configured]) -> str:
     # JSON's texts are YAML's, too.
-    return "".join(f"- name: {one.name}\n  base: {json.dumps(one.base, ensure_ascii=False)}\n" for one in registries)
+    return "".join(
+        f"- name: {one.name}\n  base: {json.dumps(one.base, ensure_ascii=False)}\n"
+        for one in registries
+    )
 
 
 def _read_yaml(text: str, source: str) -> list[Configured]:

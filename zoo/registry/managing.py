@@ -11,7 +11,7 @@ from zoo.registry import Registry, normal_base
 from zoo.registry.configured import read_configured, with_added, without, write_configured
 from zoo.registry.defaults import default_registries
 from zoo.registry.remote import RemoteIndex
-from zoo.registry.resolving import named
+from zoo.registry.resolving import named, names_of
 from zoo.store import cache_folder
 
 
@@ -81,7 +81,7 @@ def refresh(name: str | None = None, *, accept_rollback: bool = False) -> list[R
         one = named(name, found)
         if one is None:
             raise UnknownName(
-                f"There is no registry {name!r}. {near_misses(name, (r.name for r in found))}"
+                f"There is no registry {name!r}. {near_misses(name, names_of(found))}"
             )
         one.refresh(accept_rollback=accept_rollback)
         return [one]

@@ -112,6 +112,7 @@ class RemoteIndex:
         """
         with _written(self._content(attempts), self._cache) as temporary:
             index = self._admitted(temporary, accept_rollback=accept_rollback)
+            self._unkept = None
             try:
                 os.replace(temporary, self._file())
             except OSError:  # a cache that is read-only: the index serves this object alone

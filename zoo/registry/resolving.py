@@ -101,6 +101,11 @@ def named(name: str, registries: Iterable[Registry]) -> Registry | None:
     return next((registry for registry in registries if _name_of(registry) == name), None)
 
 
+def names_of(registries: Iterable[Registry]) -> list[str]:
+    """What refs call registries."""
+    return [name for registry in registries if (name := _name_of(registry))]
+
+
 def is_exact(ref: Ref) -> bool:
     """Whether a ref can only ever mean one version."""
     return ref.number is not None or ref.digest is not None
@@ -209,10 +214,8 @@ def _asked(ref: Ref, registries: Sequence[Registry]) -> Sequence[Registry]:
         return registries
     found = named(ref.registry, registries)
     if found is None:
-        names = [name for registry in registries if (name := _name_of(registry))]
-        raise UnknownName(
-            f"{ref}: there is no registry {ref.registry!r}. {near_misses(ref.registry, names)}"
-        )
+        known = near_misses(ref.registry, names_of(registries))
+        raise UnknownName(f"{ref}: there is no registry {ref.registry!r}. {known}")
     return [found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,15 +46,17 @@ def test_what_is_written_is_read_in_order() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.text(min_size=1))
-@example('C:\\a "b" # : {}')
+@example('a "b" # : {} \\')
 @example("\x7f")
 @example("\U0001f600")
-def test_any_base_survives_or_is_refused(base: str) -> None:
+def test_any_folder_survives_or_is_refused(name: str) -> None:
     """Quotes, backslashes and every letter; nothing that does not print."""
+    base = os.path.abspath(f"/srv/{name}")
     if base.isprintable():
         write_configured(with_added([], "team", base))
         assert read_configured() == [Configured("team", base)]
-        config_file().write_text(f"# by hand\n{config_file().read_text(encoding='utf-8')}", "utf-8")
+        text = config_file().read_text(encoding="utf-8")
+        config_file().write_text(f"# by hand\n{text}", encoding="utf-8")
         assert read_configured() == [Configured("team", base)]
     else:
         with pytest.raises(InvalidValue, match="signs that do not print"):
@@ -74,6 +77,14 @@ def test_people_may_write_it_as_they_like(text: str) -> None:
     assert read_configured() == [TEAM, OURS]
 
 
+def test_an_address_written_by_hand_comes_in_its_one_form() -> None:
+    """What is seen under one form is seen under all."""
+    write("- {name: team, base: HTTPS://models.example.org/zoo/}\n- {name: home, base: ~/zoo}\n")
+    team, home = read_configured()
+    assert team.base == "https://models.example.org/zoo"
+    assert home.base == str(Path("~/zoo").expanduser())
+
+
 def test_a_comment_alone_is_an_empty_list() -> None:
     """As somebody leaves it who takes the last one out."""
     write("# nothing\n")
@@ -87,11 +98,13 @@ def test_a_comment_alone_is_an_empty_list() -> None:
         ("- team", "entry 1 has the fields none"),
         ("- {name: team}", "entry 1 has the fields 'name'"),
         (
-            "- {name: team, base: /a, token: x}",
+            "- {name: team, base: /a, token: secret}",
             r"'token'. Each entry is \{name: ..., base: ...\}, nothing else",
         ),
         ("- {name: team, base: 3}", "entry 1: name and base are texts"),
         ("- {name: team, base: ''}", "entry 1: Registry 'team' has no base"),
+        ("- {name: team, base: ./zoo}", "entry 1: The folder './zoo' is no absolute path"),
+        ("- {name: team, base: 'https://me:secret@a.example'}", "entry 1: .* a user or password"),
         ("- {name: Team, base: /a}", "entry 1: 'Team' is no name"),
         ("- {name: zoo, base: /a}", "entry 1: There is a registry 'zoo' already"),
         (
@@ -103,10 +116,11 @@ def test_a_comment_alone_is_an_empty_list() -> None:
     ],
 )
 def test_a_wrong_list_is_refused_with_its_place(text: str, message: str) -> None:
-    """The message names the file."""
+    """The message names the file, and repeats nothing that may be secret."""
     write(text)
-    with pytest.raises(RegistryError, match=rf"registries\.yaml.*{message}"):
+    with pytest.raises(RegistryError, match=rf"registries\.yaml.*{message}") as caught:
         read_configured()
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_that_is_no_text_is_refused() -> None:
