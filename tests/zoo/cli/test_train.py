@@ -117,6 +117,26 @@ def test_a_training_begins_with_the_weights_of_a_file(
     assert "is of another spec than what is trained" in capsys.readouterr().err
 
 
+def test_a_version_is_trained_again_and_compared(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own recipe, normalised as it was; each published figure stands beside the new one."""
+    run = tmp_path / "run"
+    words = ["train", "attn_cnn_mnist@1.0.0", "--data", "mnist", "--root", str(root), "--reproduce"]
+    assert main([*words, "--output", str(run), "--threads", "1"]) == 0
+    printed = capsys.readouterr().out
+    version = zoo.describe("attn_cnn_mnist@1.0.0")
+    model = zoo.load(run / "best.safetensors")
+    assert model.spec == version.spec
+    recipe = parse((run / "best.safetensors").read_bytes(), "best").metadata["recipe"]
+    assert {name: recipe[name] for name in version.recipe} == version.recipe
+    data = open_data(DataRequest(what="mnist", root=str(root)))
+    accuracy = evaluate(model, data.test).accuracy
+    points = 100 * accuracy - 99.53
+    assert f"mnist/test/top1  {accuracy:.2%}, published 99.53 %: {points:+.2f} points" in printed
+    assert "mnist/validation/top1" in printed
+
+
 def test_a_spec_in_short_form_is_trained(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

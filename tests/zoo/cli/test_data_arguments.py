@@ -1,0 +1,143 @@
+"""`zoo train` and `zoo evaluate` on data of one's own, from the words on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zoo
+from zoo.cli import main
+from zoo.weights import parse
+
+REVIEWS = "".join(
+    f'{n},"{("a fine", "a poor")[n % 2]} film, number {n}",{n % 2}\n' for n in range(60)
+)
+TEXT_CNN = "text(length=20) -> text_cnn(embedding_dim=4, maps=4) + max"
+PLAIN_CNN = (
+    "image(channels=3, size=[8, 8]) -> plain_cnn(widths=[4], depths=1) + se@last(reduction=2)"
+)
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """A table of 60 reviews with stars."""
+    path = tmp_path / "reviews.csv"
+    path.write_text(f"id,review,stars\n{REVIEWS}")
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with 20 dark and 20 light images of several sizes."""
+    random = np.random.default_rng(0)
+    for label, grey in (("dark", 40), ("light", 200)):
+        (tmp_path / "My Photos" / label).mkdir(parents=True)
+        for number in range(20):
+            shape = (8 + number % 3, 9, 3)
+            pixels = np.clip(random.normal(grey, 10, shape), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "My Photos" / label / f"{number}.png")
+    return tmp_path / "My Photos"
+
+
+def _train(*words: object, epochs: int = 2) -> int:
+    return main(["train", *map(str, words), "--epochs", str(epochs), "--threads", "1"])
+
+
+def _columns(path: Path) -> list[str]:
+    return ["--data", str(path), "--text", "review", "--label", "stars"]
+
+
+def test_a_table_of_texts_is_trained_on_evaluated_and_resumed(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its columns; the figures of the file are those of the run, and its split is the same."""
+    run = tmp_path / "run"
+    assert _train(TEXT_CNN, *_columns(reviews), "--output", run, "--learning-rate", "0.05") == 0
+    assert "48 samples to train on, 6 to validate" in capsys.readouterr().out
+    best = run / "best.safetensors"
+    words = ["evaluate", str(best), *_columns(reviews), "--split", "validation", "--json"]
+    assert main(words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    history = json.loads((run / "result.json").read_text())["best"]
+    assert figures["reviews/validation/top1"] == pytest.approx(history["validation/top1"])
+    assert {one.label for one in zoo.predict(zoo.load(best), "a fine film")} == {"0", "1"}
+    assert main(["train", "--resume", str(run), *_columns(reviews), "--threads", "1"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run), "--data", str(tmp_path), "--threads", "1"]) == 2
+    assert "was started with other data" in capsys.readouterr().err
+    reviews.write_text(reviews.read_text().replace("\n0,", "\n\n0,"))
+    assert main(["train", "--resume", str(run), "--threads", "1"]) == 2
+    assert "splits.json has other samples" in capsys.readouterr().err
+
+
+def test_a_folder_of_photos_is_trained_on(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Classes are the folders, the split is written down, and what was done to the images is said."""
+    assert _train(PLAIN_CNN, "--data", photos, "--output", tmp_path / "run") == 0
+    printed = capsys.readouterr().out
+    assert "note: 40 images of other sizes (9x8 to 9x10) are resized and cropped to 8x8" in printed
+    splits = json.loads((tmp_path / "run" / "splits.json").read_text())
+    assert [len(names) for names in splits.values()] == [32, 4, 4]
+    model = zoo.load(tmp_path / "run" / "best.safetensors")
+    assert model.labels == ("dark", "light")
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert recipe["augment"] == [{"name": "crop", "padding": 1}, {"name": "flip"}]
+
+
+def test_a_variant_is_fine_tuned_to_other_classes(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights are where the training begins, with a new classifier; its input stays as it is."""
+    run = tmp_path / "run"
+    words = ["attn_cnn_mnist", "--finetune", "--data", photos, "--output", run]
+    assert _train(*words, "--learning-rate", "1e-9", epochs=1) == 0
+    assert "(9x8 to 9x10) are resized and cropped to 28x28" in capsys.readouterr().out
+    tuned = zoo.load(run / "last.safetensors")
+    origin = zoo.create("attn_cnn_mnist", pretrained=True)
+    assert tuned.labels == ("dark", "light")
+    assert tuned.spec.input == origin.spec.input
+    name = next(n for n in origin.state_dict() if n.startswith("backbone") and n.endswith("weight"))
+    assert torch.allclose(tuned.state_dict()[name], origin.state_dict()[name], atol=1e-6)
+    about = parse((run / "last.safetensors").read_bytes(), "last").metadata["provenance"]
+    assert about["started_from"]["ref"].startswith("attn_cnn_mnist@1.")
+    assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
+
+
+def test_a_variant_is_trained_anew_on_other_data(photos: Path, tmp_path: Path) -> None:
+    """Without --finetune its spec and recipe are kept, and classes and normalisation are those of the data."""
+    run = tmp_path / "run"
+    assert _train("attn_cnn_mnist", "--data", photos, "--output", run, epochs=1) == 0
+    model = zoo.load(run / "last.safetensors")
+    assert model.labels == ("dark", "light")
+    assert model.spec.input.mean != zoo.describe("attn_cnn_mnist").spec.input.mean
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plain_cnn + avg", "--reproduce"], "--reproduce needs a version with a recipe"),
+        (["attn_cnn_mnist", "--reproduce", "--seed", "3"], "leave the other options out"),
+        (["attn_cnn_small@1.0.0", "--reproduce"], "give that file with --start"),
+        (["attn_cnn_mnist", "--finetune", "--start", "x"], "both say where to begin"),
+        (
+            ["image(size=[8, 8]) -> plain_cnn(pretrained=true) + avg"],
+            "brings no pretrained weights of its own",
+        ),
+        ([TEXT_CNN], "takes inputs of kind 'text'; my-photos has images"),
+        ([PLAIN_CNN, "--text", "review"], "--text names a column of a table"),
+        ([PLAIN_CNN, "--hold-out", "speaker=ann"], "what can be held out is nothing"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    """Before a run is begun."""
+    assert main(["train", *words, "--data", str(photos), "--output", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
