@@ -105,7 +105,7 @@ def test_a_folder_that_holds_something_is_refused(file: Path, url: str, tmp_path
 def test_a_refusal_lays_nothing_out(file: Path, url: str, tmp_path: Path) -> None:
     """A version that exists, a ref that does not, a file that is none."""
     stage = tmp_path / "stage"
-    (tmp_path / "bad.safetensors").write_bytes(b"\x80pickle")
+    (tmp_path / "bad.safetensors").write_bytes(b"\x80pickle" * 9)
 
     def publish_as(name: str, path: Path) -> zoo.ExactRef:
         return zoo.publish(path, registry=url, name=name, version="1.0.0", stage=stage)
