@@ -11,6 +11,9 @@ import pytest
 import zoo
 from zoo import hookspecs
 from zoo.cli import COMMANDS
+from zoo.train.augmentation import AUGMENTATIONS
+from zoo.train.data import KNOWN
+from zoo.train.subject import read_subject
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,6 +38,25 @@ def test_docstring_says_what_it_does(name: str) -> None:
 def test_readme_shows_the_command(command: str) -> None:
     """Each command stands in the README as one would type it."""
     assert re.search(rf"\bzoo {command}\b", README)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_readme_names_the_data_set(name: str) -> None:
+    """Each data set that has a name."""
+    assert f"`{name}`" in README.partition("## Train")[2]
+
+
+@pytest.mark.parametrize("name", [name for own in AUGMENTATIONS.values() for name in own])
+def test_readme_names_the_augmentation(name: str) -> None:
+    """Each word that a recipe's `augment` takes."""
+    assert f"`{name}`" in README.partition("## Train")[2]
+
+
+def test_the_recipe_of_the_readme_is_one(tmp_path: Path) -> None:
+    """Its block is a file that can be trained."""
+    path = tmp_path / "readme.yaml"
+    path.write_text(README.partition("```yaml\nspec:")[2].partition("```")[0].join(("spec:", "")))
+    assert read_subject(str(path)).recipe["augment"][3] == {"name": "spec_augment", "times": 2}
 
 
 @pytest.mark.parametrize("hook", HOOKS)
