@@ -1,10 +1,11 @@
-"""What every head of the plug-in promises; a new one is held to it by being listed."""
+"""What every head of the plug-in promises: all that the conformance kit asks, and more of the numbers.
+
+A new one is held to it by being listed.
+"""
 
 from __future__ import annotations
 
-import copy
 import importlib
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import zoo_pooling
 from torch import nn
 
 from zoo import Component, InvalidValue
+from zoo.testing import check_head
 
 torch.set_num_threads(1)
 
@@ -38,8 +40,8 @@ EACH_AVERAGE = pytest.mark.parametrize(
     [(c, ndim) for c in zoo_pooling.COMPONENTS if c.name in AVERAGES for ndim in c.ndims],
     ids=lambda value: value.name if isinstance(value, Component) else f"{value}d",
 )
-SIZES = {1: [(1,), (2,), (7,), (16,)], 2: [(1, 1), (1, 6), (3, 5), (8, 8)]}
 SMALL = {1: (7,), 2: (5, 3)}
+LARGE = {1: (1000,), 2: (50, 40)}  # a sum of values of 100 overflows in float16
 
 
 def build(component: Component, channels: int, ndim: int) -> nn.Module:
@@ -65,40 +67,24 @@ def pad(x: torch.Tensor, value: float) -> tuple[torch.Tensor, torch.Tensor]:
     return padded, mask
 
 
-@EACH
-@pytest.mark.parametrize("batch", [1, 3])
-def test_gives_one_vector_a_sample_at_any_size(component: Component, ndim: int, batch: int) -> None:
-    """The output is (N, out_features) for odd, non-square and one-position maps, in training."""
-    head = build(component, 8, ndim).train()
-    for size in SIZES[ndim]:
-        x = draw(8, size, batch=batch).requires_grad_()
-        y = head(x)
-        assert (y.shape, y.dtype) == ((batch, head.out_features), x.dtype)
-        y.square().sum().backward()
-        assert y.isfinite().all()
-        assert x.grad is not None
-        assert x.grad.isfinite().all()
+@EACH_ONCE
+def test_has_every_property(component: Component) -> None:
+    """The conformance kit finds nothing wrong with it."""
+    check_head(component)
+
+
+@pytest.mark.slow
+@EACH_ONCE
+def test_has_what_takes_long_to_check(component: Component) -> None:
+    """Nor do torch's compiler and, where it is installed, onnxruntime."""
+    check_head(component, slow=True)
 
 
 @EACH
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_keeps_the_dtype_under_autocast(
-    component: Component, ndim: int, dtype: torch.dtype
-) -> None:
-    """Under bfloat16 autocast the output has the dtype of the input and nearly its exact numbers."""
-    head = build(component, 16, ndim)
-    x = draw(16, SMALL[ndim])
-    with torch.autocast("cpu", torch.bfloat16):
-        y = head(x.to(dtype))
-    assert y.dtype == dtype
-    torch.testing.assert_close(y.float(), head(x), rtol=0.02, atol=0.02)
-
-
-@EACH
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_sixteen_bits_do_not_overflow(component: Component, ndim: int, dtype: torch.dtype) -> None:
     """Large maps of large values give in every dtype what they give in 64 bits."""
-    x = torch.full((1, 8, *[300] * ndim), 100.0, dtype=dtype)
+    x = torch.full((1, 8, *LARGE[ndim]), 100.0, dtype=dtype)
     y = build(component, 8, ndim).to(dtype)(x)
     assert y.dtype == dtype
     expected = build(component, 8, ndim).double()(x.double())
@@ -110,7 +96,7 @@ def test_sixteen_bits_do_not_overflow(component: Component, ndim: int, dtype: to
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_averages_keep_a_common_value(component: Component, ndim: int, dtype: torch.dtype) -> None:
     """Large maps of one large value give that value in every dtype."""
-    x = torch.full((1, 8, *[300] * ndim), 100.0, dtype=dtype)
+    x = torch.full((1, 8, *LARGE[ndim]), 100.0, dtype=dtype)
     y = build(component, 8, ndim)(x)
     assert y.dtype == dtype
     torch.testing.assert_close(y.float(), torch.full_like(y, 100.0).float(), rtol=0.01, atol=0)
@@ -127,112 +113,16 @@ def test_averages_take_huge_values(component: Component, ndim: int) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in (x, *head.parameters()))
 
 
-@EACH
-def test_leaves_its_input_alone(component: Component, ndim: int) -> None:
-    """The input is not written to."""
-    x = draw(8, SMALL[ndim])
-    before = x.clone()
-    with torch.inference_mode():
-        build(component, 8, ndim)(x)
-    assert torch.equal(x, before)
-
-
-@EACH
-def test_samples_do_not_see_each_other(component: Component, ndim: int) -> None:
-    """A sample's vector does not depend on its neighbours in the batch."""
-    head = build(component, 16, ndim).eval()
-    x = draw(16, SMALL[ndim], batch=4)
-    alone = torch.cat([head(sample) for sample in x.split(1)])
-    # Products of another size round otherwise, and netvlad multiplies that by a hundred.
-    torch.testing.assert_close(head(x), alone, rtol=1e-4, atol=1e-5)
-
-
-@EACH_MASKED
-@pytest.mark.parametrize("garbage", [0.0, 1e4, float("nan"), float("-inf")])
-def test_padding_changes_nothing(component: Component, ndim: int, garbage: float) -> None:
-    """The vector is the one without padding, whatever stands in the padding."""
-    head = build(component, 16, ndim).eval()
-    x = draw(16, SMALL[ndim])
-    torch.testing.assert_close(head(*pad(x, garbage)), head(x), rtol=1e-5, atol=1e-6)
-
-
-@EACH_MASKED
-def test_a_mask_is_not_ignored(component: Component, ndim: int) -> None:
-    """The same padding without its mask changes the vector: the test above can fail."""
-    head = build(component, 16, ndim).eval()
-    padded, mask = pad(draw(16, SMALL[ndim]), 3.0)
-    assert not torch.allclose(head(padded), head(padded, mask), atol=1e-2)
-
-
-@EACH_MASKED
-def test_padding_changes_no_gradient(component: Component, ndim: int) -> None:
-    """The gradients of real positions and of parameters are those without padding."""
-    head = build(component, 16, ndim).double()
-    x = draw(16, SMALL[ndim]).double()
-    padded, mask = pad(x, 5.0)
-    inputs = [x.requires_grad_(), *head.parameters()]
-    expected = torch.autograd.grad(head(x).square().sum(), inputs)
-    inputs = [padded.requires_grad_(), *head.parameters()]
-    found = torch.autograd.grad(head(padded, mask).square().sum(), inputs)
-    torch.testing.assert_close(found[0][mask.unsqueeze(1).expand_as(padded)], expected[0].flatten())
-    assert found[0][~mask.unsqueeze(1).expand_as(padded)].abs().max() == 0
-    torch.testing.assert_close(found[1:], expected[1:])
-
-
 @EACH_MASKED
 def test_a_sample_without_real_positions_gives_zeros(component: Component, ndim: int) -> None:
-    """An empty sample gives zeros and finite gradients, and leaves its neighbour alone."""
-    head = build(component, 16, ndim).eval()
-    x = draw(16, SMALL[ndim]).requires_grad_()
-    mask = torch.ones(2, *SMALL[ndim], dtype=torch.bool)
-    mask[1] = False
-    y = head(x, mask)
-    y.sum().backward()
-    assert y[1].abs().max() == 0
-    assert all(p.grad.isfinite().all() for p in (x, *head.parameters()))
-    torch.testing.assert_close(y[:1], head(x[:1]))
+    """Which is not said of attentions, whose output there nobody reads."""
+    mask = torch.zeros(2, *SMALL[ndim], dtype=torch.bool)
+    assert build(component, 16, ndim).eval()(draw(16, SMALL[ndim]), mask).abs().max() == 0
 
 
-@EACH_ONCE
-def test_channels_last_gives_the_same_numbers(component: Component) -> None:
-    """A channels_last map gives the numbers of a contiguous one."""
-    if 2 not in component.ndims:
-        pytest.skip("channels_last is for two dimensions")
-    head = build(component, 16, 2).eval()
-    x = draw(16, (6, 5))
-    last = x.contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(head(last), head(x), rtol=1e-5, atol=1e-6)
-
-
-@EACH
-@pytest.mark.parametrize("scale", [0.0, 1e-6, 1e4, 1e8])
-def test_stays_finite_on_extreme_input(component: Component, ndim: int, scale: float) -> None:
-    """Constant, zero, very small and very large maps give finite output and gradients."""
-    head = build(component, 8, ndim)
-    for base in (draw(8, SMALL[ndim]), torch.ones(2, 8, *SMALL[ndim])):
-        x = (base * scale).requires_grad_()
-        y = head(x)
-        y.sum().backward()
-        assert y.isfinite().all()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in (x, *head.parameters()))
-
-
-@EACH
-def test_state_is_complete(component: Component, ndim: int) -> None:
-    """Another head given the state of the first, and a deep copy of it, give the same output."""
-    head = build(component, 16, ndim)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.add_(0.1)
-    other = component.load()(16, ndim=ndim)
-    other.load_state_dict(head.state_dict())
-    x = draw(16, SMALL[ndim])
-    assert torch.equal(other(x), head(x))
-    assert torch.equal(copy.deepcopy(head)(x), head(x))
-
-
+@pytest.mark.slow
 @EACH_MASKED
-def test_exports_with_a_dynamic_size(component: Component, ndim: int) -> None:
+def test_exports_with_a_mask(component: Component, ndim: int) -> None:
     """One exported program, with a mask, serves other batch and map sizes with the same numbers."""
     head = build(component, 8, ndim).eval()
     dynamic = torch.export.Dim.DYNAMIC
@@ -264,6 +154,7 @@ class Listener(nn.Module):
         return y
 
 
+@pytest.mark.slow
 @EACH
 def test_exports_behind_a_backbone_for_any_length(component: Component, ndim: int) -> None:
     """One exported program serves every length of sound: the head guards against none of them."""
@@ -273,16 +164,6 @@ def test_exports_behind_a_backbone_for_any_length(component: Component, ndim: in
     program = torch.export.export(model, example, dynamic_shapes={"x": sizes}).module()
     x = torch.randn(3, 1, 777)
     torch.testing.assert_close(program(x), model(x))
-
-
-@EACH
-def test_compiles_in_one_piece(component: Component, ndim: int) -> None:
-    """The compiler's tracer finds nothing to break the graph at."""
-    torch._dynamo.reset()
-    head = build(component, 8, ndim).eval()
-    x = draw(8, SMALL[ndim])
-    compiled = torch.compile(head, backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(x), head(x))
 
 
 @EACH_ONCE
@@ -301,13 +182,6 @@ def test_refuses_bad_ndim(component: Component, ndim: object) -> None:
     cls = component.load()
     with pytest.raises(InvalidValue, match=rf"{cls.__name__}: ndim is .*, but must be 1 for"):
         cls(16, ndim=ndim)
-
-
-@EACH_ONCE
-def test_refuses_a_misspelt_option(component: Component) -> None:
-    """An option that does not exist is not swallowed."""
-    with pytest.raises(TypeError, match="unexpected keyword argument 'powr'"):
-        component.load()(16, powr=4)
 
 
 @EACH
@@ -329,17 +203,6 @@ def test_refuses_a_wrong_mask(component: Component, ndim: int) -> None:
         head(x, torch.ones(2, *SMALL[ndim]))
     with pytest.raises(InvalidValue, match=r"the shape of mask is \(1, .*must be \(2, "):
         head(x, torch.ones(1, *SMALL[ndim], dtype=torch.bool))
-
-
-@EACH_ONCE
-def test_every_option_has_a_default_and_is_keyword_only(component: Component) -> None:
-    """`Class(channels, *, ndim=2, ...)`, without the names that the core keeps for itself."""
-    parameters = inspect.signature(component.load()).parameters
-    assert next(iter(parameters)) == "channels"
-    options = list(parameters.values())[1:]
-    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in options)
-    reserved = {"name", "slot", "stages", "blocks", "start", "pretrained", "dropout", "hidden"}
-    assert not reserved & set(parameters)
 
 
 @EACH_ONCE
