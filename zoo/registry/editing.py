@@ -14,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from zoo.errors import AlreadyThere, InvalidValue, NotFound, RegistryError
+from zoo.registry.configured import read_configured
 from zoo.registry.reader import SIZE_LIMIT, parse_yaml
 from zoo.registry.schema import SCHEMA, read_head, read_rows
 from zoo.store.fetching import fetch_bytes
 from zoo.store.patience import PATIENCE, patiently
+from zoo.store.places import open_place
 
 if TYPE_CHECKING:
     from zoo.transports import Place, WritablePlace
@@ -39,6 +41,12 @@ class Draft(NamedTuple):
     data: dict[str, Any]
     content: bytes | None
     validator: str | None
+
+
+def open_registry(base: str) -> Place:
+    """The place of a registry, with the credentials that it has by its name if it is a configured one."""
+    names = [one.name for one in read_configured() if one.base == base]
+    return open_place(base, registry=names[0] if names else None)
 
 
 def read_draft(place: Place, base: str) -> Draft:

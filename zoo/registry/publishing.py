@@ -17,12 +17,11 @@ from zoo.errors import AlreadyThere, InvalidValue, RegistryError, WeightsError
 from zoo.files import read_whole
 from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry import normal_base
-from zoo.registry.editing import change_index, check_metrics, read_draft
+from zoo.registry.editing import change_index, check_metrics, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
 from zoo.registry.staging import check_target, target_of
 from zoo.store import blob_name
 from zoo.store.patience import PATIENCE, patiently
-from zoo.store.places import open_place
 
 if TYPE_CHECKING:
     from zoo.transports import Place, WritablePlace
@@ -48,7 +47,7 @@ def publish(
     check_metrics(metrics)
     file = _weights_file(path)
     base = normal_base(base)
-    place = open_place(base)
+    place = open_registry(base)
     check_target(place, base, stage)
     draft = read_draft(place, base)
     _check_new(draft.data, name, version, base, allow_similar_name=allow_similar_name)

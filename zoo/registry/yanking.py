@@ -8,9 +8,8 @@ from typing import Any
 from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, near_misses
 from zoo.refs import ExactRef, Ref
 from zoo.registry import normal_base
-from zoo.registry.editing import change_index, read_draft
+from zoo.registry.editing import change_index, open_registry, read_draft
 from zoo.registry.staging import check_target, target_of
-from zoo.store.places import open_place
 
 
 def yank(
@@ -29,7 +28,7 @@ def yank(
             else "Say why the version is withdrawn (--reason); whoever asks for it is told."
         )
     base = normal_base(base)
-    place = open_place(base)
+    place = open_registry(base)
     check_target(place, base, stage)
     draft = read_draft(place, base)
 

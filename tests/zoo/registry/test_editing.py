@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.registry import editing
+from zoo.registry.configured import Configured, write_configured
 from zoo.registry.editing import change_index, read_draft, to_yaml
 from zoo.registry.reader import parse_yaml
 from zoo.store import folder as folders
@@ -81,6 +82,20 @@ def test_an_index_is_begun_and_changed(tmp_path: Path) -> None:
     assert (data["id"], data["serial"], list(data["variants"])) == ("our-zoo", 2, ["a", "b"])
 
 
+def test_a_configured_registry_keeps_its_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go by its name, and another address gets none of them."""
+    monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "registries.yaml"))
+    write_configured([Configured("team", "https://models.example.org/zoo")])
+    monkeypatch.setattr(editing, "open_place", lambda base, *, registry: (base, registry))
+    for base, name in (
+        ("https://models.example.org/zoo", "team"),
+        ("https://models.example.org/zoo2", None),
+    ):
+        assert editing.open_registry(base) == (base, name)
+
+
 def test_who_is_slower_goes_on_from_what_the_other_wrote(tmp_path: Path) -> None:
     """Both when the index is new and when it is replaced."""
     place = FolderPlace(str(tmp_path))
@@ -135,6 +150,7 @@ def test_a_place_that_tells_no_changes_is_not_written_to(tmp_path: Path) -> None
 
 PUBLISHER = """
 import fcntl, sys
+from zoo.registry.configured import Configured, write_configured
 from zoo.registry.editing import change_index
 from zoo.store.folder import FolderPlace
 if sys.argv[3] == "lying":
