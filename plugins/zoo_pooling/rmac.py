@@ -87,7 +87,7 @@ class RegionalMaximumActivations(nn.Module):
         for scale in range(1, self.scales + 1):
             width = 2 * short // (scale + 1)
             maxima = filled
-            for axis in reversed(masking.axes(x)):
+            for axis in masking.axes(x):
                 first, extent = boxes[axis - 2]
                 number = scale + extra[axis - 2]  # (N, 1)
                 order = torch.arange(scale if square else scale + MOST_STEPS - 1, device=x.device)

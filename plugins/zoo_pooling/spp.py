@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from zoo import InvalidValue
 from zoo_pooling import masking, regions
@@ -61,15 +62,23 @@ class SpatialPyramidPool(nn.Module):
         boxes = [regions.box(x, mask, axis) for axis in masking.axes(x)]
         finest = max(self.bins)
         x = masking.fill(x, mask, -math.inf)
-        grid = _grid(x, boxes, finest)  # (N, C, finest, ...)
-        levels = [_merge(grid, b) if finest % b == 0 else _grid(x, boxes, b) for b in self.bins]
+        # torch's pooling is the formula, but cannot be exported for any size.
+        make = _pool if mask is None and not torch.compiler.is_compiling() else _grid
+        grid = make(x, boxes, finest)  # (N, C, finest, ...)
+        levels = [_merge(grid, b) if finest % b == 0 else make(x, boxes, b) for b in self.bins]
         return regions.zero_empty(torch.cat([level.flatten(1) for level in levels], 1))
+
+
+def _pool(x: Tensor, _: list[tuple[Tensor, Tensor]], bins: int) -> Tensor:
+    """Return the maxima over a grid of bins, (N, C, bins, ...), of the whole map."""
+    pool = functional.adaptive_max_pool1d if x.ndim == 3 else functional.adaptive_max_pool2d
+    return pool(x, bins)
 
 
 def _grid(x: Tensor, boxes: list[tuple[Tensor, Tensor]], bins: int) -> Tensor:
     """Return the maxima over a grid of bins, (N, C, bins, ...)."""
     number = torch.arange(bins, device=x.device)
-    for axis in reversed(masking.axes(x)):
+    for axis in masking.axes(x):
         first, extent = boxes[axis - 2]
         starts = first + number * extent // bins
         ends = first + ((number + 1) * extent + bins - 1) // bins
