@@ -237,6 +237,7 @@ def _fit(
     Returns:
         The exit code, and in the first process what came of it.
     """
+    from zoo.cli.terminal import printable
     from zoo.train.callbacks import best_line, write_line
     from zoo.train.fitting import Interrupted, fit
     from zoo.train.processes import Processes
@@ -248,7 +249,7 @@ def _fit(
             write_line(text)
 
     for note in data.notes:
-        say(f"note: {note}")
+        say(printable(f"note: {note}"))
     count = sum(parameter.numel() for parameter in model.parameters())
     say(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."

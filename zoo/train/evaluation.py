@@ -10,11 +10,16 @@ from torch.nn import functional
 
 from zoo.errors import InvalidValue
 from zoo.train.batches import all_batches
-from zoo.train.data.splits import Split
+from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.normalization import make_normalization
 
 if TYPE_CHECKING:
     from zoo import Model
+
+
+_MOST = 500  # samples a batch
+_VALUES = 2**21  # numbers a batch
+_EMBEDDED = 64  # that a token becomes
 
 
 class Score(NamedTuple):
@@ -33,17 +38,18 @@ class Score(NamedTuple):
     hits: Tensor
 
 
-def evaluate(model: Model, split: Split, *, batch_size: int = 500) -> Score:
+def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Score:
     """Measure a model on labelled samples, as they are stored.
 
     Args:
         model: A model of ours; its spec says how images are normalised. Its mode and device stay.
         split: The samples.
-        batch_size: Samples a step, at least 1.
+        batch_size: Samples a step, at least 1; by default as many as are quick and need little memory.
 
     Raises:
         InvalidValue: Samples and model do not fit each other.
     """
+    batch_size = _batch_size(split) if batch_size is None else batch_size
     if not len(split) or batch_size < 1:
         raise InvalidValue(f"Got {len(split)} samples, batches of {batch_size}.")
     if int(split.labels.max()) >= model.num_classes:
@@ -67,3 +73,12 @@ def evaluate(model: Model, split: Split, *, batch_size: int = 500) -> Score:
         for module in training:
             module.training = True
     return Score(int(hits.sum()) / len(split), loss / len(split), len(split), hits)
+
+
+def _batch_size(split: Split) -> int:
+    """So many that the feature maps of a common CNN fit into some hundred megabytes, at most 500."""
+    if isinstance(split, ImageSplit):
+        values = split.images[0].numel() if len(split) else 1
+    else:
+        values = int(split.lengths.max()) * (1 if split.values.is_floating_point() else _EMBEDDED)
+    return max(1, min(_MOST, _VALUES // values))

@@ -75,6 +75,38 @@ def test_a_table_of_texts_is_trained_on_evaluated_and_resumed(
     assert "splits.json has other samples" in capsys.readouterr().err
 
 
+def test_a_text_model_is_trained_on_with_its_vocabulary(reviews: Path, tmp_path: Path) -> None:
+    """A start from its file takes the numbers of its words, also when it is resumed."""
+    words = ["--data", str(reviews), "--text", "review", "--label", "stars"]
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f'spec: "{TEXT_CNN}"\nrecipe: {{vocabulary: {{most: 6}}, learning_rate: 1.0e-30}}'
+    )
+    assert _train(path, *words, "--output", tmp_path / "first", epochs=1) == 0
+    first = zoo.load(tmp_path / "first" / "last.safetensors")
+    assert first.vocabulary is not None
+    assert len(first.vocabulary.tokens()) == 6
+    path.write_text(path.read_text().replace("{most: 6}", "{most: 9}"))
+    start = ["--start", tmp_path / "first" / "last.safetensors"]
+    assert _train(path, *words, *start, "--output", tmp_path / "second", epochs=1) == 0
+    assert main(["train", "--resume", str(tmp_path / "second"), "--threads", "1"]) == 0
+    second = zoo.load(tmp_path / "second" / "last.safetensors")
+    assert second.spec == first.spec
+    assert all(
+        torch.allclose(value, second.state_dict()[name])
+        for name, value in first.state_dict().items()
+    )
+
+
+def test_file_names_cannot_write_to_the_terminal(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is told of them is escaped."""
+    (photos / "dark" / "\x1b[31mred.txt").write_text("")
+    assert _train(PLAIN_CNN, "--data", photos, "--output", tmp_path / "run", epochs=1) == 0
+    assert "dark/\\x1b[31mred.txt" in capsys.readouterr().out
+
+
 def test_a_folder_of_photos_is_trained_on(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,7 +54,7 @@ def test_a_training_learns_and_leaves_its_files(
     assert figure == {"mean": pytest.approx(score.accuracy, abs=1e-6), "seeds": 1}
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "run.json", "result.json", "metrics.csv", "best.safetensors", "last.safetensors", "last.ckpt", "logs"
+        "run.json", "result.json", "metrics.csv", "curves.png", "best.safetensors", "last.safetensors", "last.ckpt", "logs"
     }  # fmt: skip
 
 

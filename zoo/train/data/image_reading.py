@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,6 +66,7 @@ class ImageReader:
         self.source = source_block
         self.transform = ImageTransform(source_block)
         self.notes = list(_changes(source_block, modes, sizes))
+        _check_memory(listing, source_block)
 
     def read(self, content: bytes | str, name: str) -> np.ndarray:
         """Return the pixels (H, W, C) of an image file."""
@@ -100,6 +102,18 @@ def _changes(
         mixed = ", ".join(f"{count} {mode}" for mode, count in modes.most_common())
         notes.append(f"images of several modes ({mixed}) become {source.channels} channels each")
     return notes
+
+
+def _check_memory(listing: Listing, source: ImageInput) -> None:
+    """See that all images together fit into the machine's memory."""
+    height, width = source.size or (1, 1)
+    needed = 2 * len(listing.items) * source.channels * height * width  # read, then put together
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise InvalidValue(
+            f"{listing.name}: {len(listing.items):,} images of {width}x{height} need {needed / 2**30:.0f} GB of memory; "
+            f"this machine has {there / 2**30:.0f}. Say a smaller size in the spec's input block."
+        )
 
 
 def _extent(sizes: Counter[tuple[int, int]]) -> str:

@@ -79,6 +79,17 @@ def test_size_and_channels_follow_from_the_images(
         _open(tmp_path / "g")
 
 
+def test_more_images_than_memory_are_refused(
+    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+) -> None:
+    """Before they are read, with what to do."""
+    root = make_files(tmp_path / "p", pictures)
+    with pytest.raises(
+        InvalidValue, match=r"12 images of 900000x900000 need .* Say a smaller size"
+    ):
+        _open(root, {"kind": "image", "size": [900_000, 900_000]})
+
+
 def test_sounds_are_what_the_model_would_see(
     tmp_path: Path, make_files: MakeFiles, sounds: dict[str, bytes]
 ) -> None:
