@@ -147,8 +147,13 @@ class Seen:
         except OSError:
             return None
         try:
-            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
-                return look_up(connection)
+            try:
+                return _answer(file, "ro", look_up)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                    raise
+                # A process was killed while it wrote. To undo what it began with, one has to write.
+                return _answer(file, "rw", look_up)
         except sqlite3.Error as error:
             raise RegistryError(
                 f"{file} cannot be read ({error}). It says which versions were seen before; delete it, and "
@@ -165,6 +170,11 @@ class Seen:
 
             # A cache that cannot be written to is no reason to refuse work; it remembers nothing new.
             logging.getLogger("zoo").debug("What was seen is not remembered: %s", error)
+
+
+def _answer(file: Path, mode: str, look_up: Callable[[sqlite3.Connection], Result]) -> Result:
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True)) as connection:
+        return look_up(connection)
 
 
 def _check_not_back(

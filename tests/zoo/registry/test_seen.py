@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +16,16 @@ from zoo.refs import VersionNumber
 from zoo.registry.seen import RolledBack, Seen
 
 HERE, THERE = "https://one.example/zoo", "https://two.example/zoo"
+
+# Writes more than fits in its memory, and is killed before the end.
+HALF_WAY = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA cache_size = 1")
+rows = [("tests", f"net_{number}", "1.0.0", "a" * 64, "b" * 2000) for number in range(1000)]
+connection.executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def ref(digit: str = "a", number: str = "1.0.0", registry: str = "tests") -> ExactRef:
@@ -106,6 +118,17 @@ def test_a_damaged_memory_is_an_error_that_says_what_to_do(cache: Path) -> None:
     file_of(cache).write_bytes(b"no database" * 1000)
     with pytest.raises(RegistryError, match=r"seen\.sqlite cannot be read .*delete it, and"):
         Seen(cache).admit_index(HERE, "tests", 7)
+
+
+def test_a_writer_killed_half_way_costs_nothing_that_was_remembered(cache: Path) -> None:
+    """What it began with is undone by the next look-up, without a word."""
+    Seen(cache).admit_index(HERE, "tests", 7)
+    subprocess.run([sys.executable, "-c", HALF_WAY, file_of(cache)], check=False)
+    assert file_of(cache).with_name("seen.sqlite-journal").stat().st_size > 0
+    with pytest.raises(RolledBack, match="serial 6, and 7 was seen"):
+        Seen(cache).admit_index(HERE, "tests", 6)
+    Seen(cache).admit_index(HERE, "tests", 8)
+    assert Seen(cache).versions() == []
 
 
 def test_an_empty_file_is_no_memory_yet(cache: Path) -> None:
