@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import msgspec
+import torch
 from torch import nn
 
 from zoo.component import Component
@@ -34,12 +35,13 @@ def build(plan: Plan, *, initialize: bool = True) -> Model:
         PluginError: A component breaks its contract.
     """
     with nullcontext() if initialize else NoRandomInit():
-        return _build(plan)
+        return _build(plan, check=initialize)
 
 
-def _build(plan: Plan) -> Model:
+def _build(plan: Plan, *, check: bool) -> Model:
     backbone = build_backbone(plan)
-    last, attentions = _insert_attentions(plan, backbone)
+    # Weights that are loaded next were once composed, and checked then.
+    last, attentions = _insert_attentions(plan, backbone, check=check)
     head, classifier, plan = _build_head(plan, backbone)
     width = head.out_features
     layers: list[nn.Module] = []
@@ -153,7 +155,9 @@ def _vocabulary(spec: Spec) -> Vocabulary | None:
     return Vocabulary(spec.input.vocabulary_size, spec.input.vocabulary_bytes)
 
 
-def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, list[nn.Module]]:
+def _insert_attentions(
+    plan: Plan, backbone: Any, *, check: bool
+) -> tuple[nn.Module | None, list[nn.Module]]:
     """Build every attention that the spec places; put those that belong into the backbone there."""
     slots = backbone.slots()
     last: list[nn.Module] = []
@@ -175,11 +179,15 @@ def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, lis
                 )
         else:
             chosen = [*select(placement, slots, backbone=plan.spec.backbone.name, where=where)]
+        seen: set[int] = set()
         for slot in chosen:
             channels = backbone.num_features if slot is None else slot.channels
             attention = construct(
                 component, channels, where=where, options=placement.options, ndim=backbone.ndim
             )
+            if check and channels not in seen:
+                _check_shape(component, attention, channels, ndim=backbone.ndim)
+                seen.add(channels)
             built.append(attention)
             if slot is None:
                 last.append(
@@ -189,6 +197,35 @@ def _insert_attentions(plan: Plan, backbone: Any) -> tuple[nn.Module | None, lis
                 at.setdefault(slot.path, []).append((slot, placement, attention))
     _fill(backbone, at)
     return (None if not last else last[0] if len(last) == 1 else Chain(last)), built
+
+
+def _check_shape(component: Component, attention: nn.Module, channels: int, *, ndim: int) -> None:
+    """Try an attention on a small map: one that does not keep its shape could be spread over it unnoticed.
+
+    What goes wrong otherwise (a size that it does not take, say) is left to the call that means it.
+
+    Raises:
+        PluginError: The shape is another one.
+    """
+    weight = next(attention.parameters(), None)
+    x = torch.zeros(1, channels, *[2] * ndim)
+    x = x if weight is None else x.to(weight)
+    training = [module for module in attention.modules() if module.training]
+    attention.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            shape = getattr(attention(x), "shape", None)
+    except Exception:
+        return
+    finally:
+        for module in training:
+            module.training = True
+    if shape != x.shape:
+        found = "no tensor" if shape is None else tuple(shape)
+        raise PluginError(
+            f"{component.title} of {component.origin} gives {found} for a map {tuple(x.shape)}; "
+            "an attention keeps the shape."
+        )
 
 
 def _fill(backbone: Any, at: dict[str, list[tuple[Slot, Placement, nn.Module]]]) -> None:

@@ -326,6 +326,57 @@ def test_components_that_break_their_contract_are_named(own_catalog: None) -> No
         zoo.compose("no_slots")
 
 
+class Summary(nn.Module):
+    """An attention that gives one value a channel, as a gate that somebody forgot to multiply."""
+
+    def __init__(self, channels: int, *, ndim: int = 2, fails: bool = False) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels).eval()
+        self.fails = fails
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the means, (N, C, 1, 1)."""
+        if self.fails and x.shape[2] < 5:
+            raise RuntimeError("too small")
+        return self.norm(x).mean((2, 3), keepdim=True)
+
+
+class Tried(Summary):
+    """The same, of the right shape; it draws random numbers."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return x, a little off."""
+        return x + super().forward(x, mask) + 1e-3 * torch.randn_like(x)
+
+
+@pytest.mark.parametrize("slot", ["branch", "block", "stage", "last", "conv"])
+def test_an_attention_that_does_not_keep_the_shape_is_refused(slot: str, own_catalog: None) -> None:
+    """Added to a branch it would be spread over the map, and nobody would notice."""
+    zoo.attention("summary", family="channel", ndims=(2,))(Summary)
+    message = (
+        r"attention/summary .* gives \(1, 8, 1, 1\) for a map \(1, 8, 2, 2\); an attention keeps"
+    )
+    with pytest.raises(PluginError, match=message):
+        zoo.compose(
+            {"name": "attn_cnn", "widths": [8], "depths": 1}, {"name": "summary", "slot": slot}
+        )
+
+
+def test_trying_the_shape_leaves_no_trace(own_catalog: None) -> None:
+    """Modes and random numbers stay; what a small map alone cannot do is no error."""
+    drawn = []
+    zoo.attention("tried", family="channel")(Tried)
+    for attentions in ([], [{"name": "tried", "slot": "last"}]):
+        torch.manual_seed(0)
+        model = zoo.compose("plain_cnn", attentions, num_classes=2)
+        drawn.append(model.get_classifier().weight)
+    assert torch.equal(*drawn)
+    assert model.last.training
+    assert not model.last.norm.training
+    block = {"name": "tried", "slot": "last", "fails": True}
+    assert zoo.compose("plain_cnn", block).last.fails
+
+
 def test_a_component_that_raises_is_named_with_its_options(own_catalog: None) -> None:
     """Whatever it raises."""
 
