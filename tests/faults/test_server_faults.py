@@ -635,6 +635,23 @@ def test_a_file_changed_under_a_server_without_if_range(
     assert [exchange.start for exchange in server.requests] == [0, HALF, 0]
 
 
+def test_a_part_without_the_etag_that_the_whole_had(
+    serve: Serve, blob: Blob, fetch: Fetch, good: Any
+) -> None:
+    """Some servers forget it; that alone is no reason to begin anew, since the digest decides."""
+
+    def forgetful(exchange: Exchange) -> None:
+        if exchange.number == 1:
+            exchange.head(200, Content_Length=blob.size, ETag='"a"')
+            exchange.send(blob.content[:HALF])
+        else:
+            exchange.answer(blob.content)
+
+    server = serve(forgetful)
+    assert good(fetch(server))
+    assert server.sent == blob.size
+
+
 # Servers that ask to come back
 
 

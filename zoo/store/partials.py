@@ -85,7 +85,7 @@ class Partial:
             )
         if body.start == 0:
             self.start_over()
-        elif self.validator is not None and body.validator != self.validator:
+        elif None not in (self.validator, body.validator) and body.validator != self.validator:
             self.start_over()
             raise Unavailable(f"sha256:{self.sha256} was changed while it was fetched.")
         self.borrowed = self.done > 0
