@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 
 import zoo
 from zoo.registry import publishing
@@ -268,6 +270,19 @@ def test_a_file_that_changes_meanwhile_is_refused(
     monkeypatch.setattr(publishing, "examine_afresh", lambda path: examined)
     with pytest.raises(zoo.WeightsError, match="was changed while it was examined"):
         publish(file, tmp_path / "zoo")
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_tensors_that_the_spec_does_not_build_are_refused(
+    file: Path, model: zoo.Model, tmp_path: Path
+) -> None:
+    """A file that says one model and holds another."""
+    other = zoo.compose("attn_cnn(widths=[4, 8]) + se@branch", num_classes=3)
+    spec = parse(file.read_bytes(), "file").metadata
+    mixed = tmp_path / "mixed.safetensors"
+    mixed.write_bytes(save(other.state_dict(), {"zoo": json.dumps(spec)}))
+    with pytest.raises(zoo.WeightsError, match="holds another model than its spec says"):
+        publish(mixed, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
 
 
