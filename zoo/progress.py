@@ -25,7 +25,15 @@ def progress_bar(label: str) -> Iterator[Progress]:
             from tqdm import tqdm
 
             bars.append(
-                tqdm(desc=label, total=total, unit="B", unit_scale=True, leave=False, disable=None)
+                tqdm(
+                    desc=label,
+                    initial=done,  # what an earlier download left is no part of the speed
+                    total=total,
+                    unit="B",
+                    unit_scale=True,
+                    leave=False,
+                    disable=None,
+                )
             )
         bars[0].update(done - bars[0].n)
 

@@ -30,6 +30,16 @@ def test_a_terminal_shows_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.endswith("\r")
 
 
+def test_what_was_there_before_is_no_part_of_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that goes on where another one stopped."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress_bar("a_net@1.0.0") as show:
+        show(900_000, 10**6)
+    first = sys.stderr.getvalue().split("\r")[1]
+    assert "900k/1.00M" in first
+    assert "?B/s" in first
+
+
 def test_where_nobody_looks_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a log."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())

@@ -80,4 +80,5 @@ def _list(cache: Cache, *, as_json: bool) -> None:
         for b in blobs
     ]
     say(*table(("ref", "size", "used", "sha256"), cells, wrapped=0, columns=width()))
-    say(f"{len(blobs)} files, {size(sum(blob.size for blob in blobs))}, in {cache.root}")
+    total = size(sum(blob.size for blob in blobs))
+    say(f"Files: {len(blobs)}, {total}, in {cache.root}")

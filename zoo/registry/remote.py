@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from zoo.errors import NotFound, RegistryError, ZooError
+from zoo.errors import NotFound, Offline, RegistryError, ZooError
 from zoo.registry.index import Index, open_index
 from zoo.registry.private import private_folder
 from zoo.registry.seen import RolledBack, Seen
@@ -164,6 +164,10 @@ class RemoteIndex:
         except NotFound:
             raise RegistryError(
                 f"{self._base} holds no registry.yaml, so it is no registry."
+            ) from None
+        except Offline:
+            raise Offline(
+                f"The index of {self._base} is not fetched: ZOO_OFFLINE forbids the network."
             ) from None
 
     def _is_settled(self, max_age: float) -> bool:

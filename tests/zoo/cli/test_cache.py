@@ -20,7 +20,7 @@ def test_the_cache_is_listed(command, team, cache):
     command("get", "a_net", "b_net")
     done = command("cache", "ls")
     assert "a_net@1.0.0  3 B   less than a minute ago  " in done.out
-    assert done.out.endswith(f"2 files, 6 B, in {cache}\n")
+    assert done.out.endswith(f"Files: 2, 6 B, in {cache}\n")
     rows = json.loads(command("cache", "ls", "--json").out)
     assert {row["sha256"]: row["refs"] for row in rows} == {
         ONE: ["a_net@1.0.0"],

@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,20 @@ def test_a_disk_that_is_full_everywhere_is_told(
     monkeypatch.setattr("tempfile.mkstemp", full)
     with pytest.raises(FetchError, match=r"cannot be written to: No space left on device"):
         newest_named(mirror.url)
+
+
+def test_many_at_once_fetch_and_look_up(mirror: Any, cache: Path) -> None:
+    """Each has a whole index at every moment, and nothing is left lying about."""
+
+    def use(number: int) -> list[str]:
+        registry = Registry(mirror.url, name="team")
+        if number % 2:
+            registry.refresh()
+        return registry.index.names()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(16))) == [["a_net"]] * 16
+    assert sorted(file.suffix for file in kept(cache).parent.iterdir()) == [".sqlite", ".yaml"]
 
 
 def test_too_large_an_index_is_not_read_to_its_end(
