@@ -79,6 +79,34 @@ def run(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
             f"{SERVERS}::test_a_redirect_from_https_to_http",
             id="the way down from https",
         ),
+        pytest.param(
+            "zoo/registry/index.py",
+            "if compile_index(file, source, connection) != digest:",
+            "if compile_index(file, source, connection) is None:",
+            "tests/zoo/registry/test_index.py",
+            id="the digest of what was compiled",
+        ),
+        pytest.param(
+            "zoo/registry/private.py",
+            "if found.st_uid != os.geteuid():",
+            "if False:",
+            "tests/zoo/registry/test_private.py",
+            id="the owner of an index",
+        ),
+        pytest.param(
+            "zoo/registry/reader.py",
+            "if event.value in self._containers[-1]:",
+            "if False:",
+            "tests/zoo/registry/test_reader.py",
+            id="names that stand twice",
+        ),
+        pytest.param(
+            "zoo/weights.py",
+            "if entry.end - entry.begin != size:",
+            "if False:",
+            "tests/zoo/test_weights.py",
+            id="the bytes of a tensor against its shape",
+        ),
     ],
 )
 def test_the_suite_notices_a_check_that_is_gone(
