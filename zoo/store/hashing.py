@@ -6,7 +6,7 @@ import hashlib
 from queue import Queue
 from threading import Thread
 
-_AHEAD = 16  # pieces that may wait: memory must not grow with the file
+_AHEAD = 8  # pieces that may wait: memory must not grow with the file
 
 
 class BackgroundSha256:
