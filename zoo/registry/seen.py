@@ -1,10 +1,10 @@
 """What was seen of registries before, so that nobody can quietly take it back.
 
-Two things are remembered in `seen.sqlite`, in a folder of the cache that is this user's alone. Of each place (a registry's base): the id and the
-highest serial that its index had; a place may not go back to an older index, nor turn into another registry. Of each
-version that was used, by registry id, name and number: the digest of its weights, which never
-changes. Mirrors share the id of what they copy, so one may lag behind another, but no two may give
-different bytes for one version.
+Two things are remembered in `seen.sqlite`, in a folder of the cache that is this user's alone. Of each place (a
+registry's base): the id and the highest serial that its index had; a place may not go back to an older index,
+nor turn into another registry. Of each version that was used, by registry id, name and number: the digest of its
+weights, which never changes. Mirrors share the id of what they copy, so one may lag behind another, but no two
+may give different bytes for one version.
 
 Where the cache cannot be written to, nothing new is remembered; what was is still held to.
 """
@@ -23,11 +23,14 @@ from zoo.registry.private import private_folder
 
 Result = TypeVar("Result")
 
+# Both or none: whoever is killed between the two must not leave half a database.
 _TABLES = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS places (base TEXT PRIMARY KEY, id TEXT, serial INTEGER);
 CREATE TABLE IF NOT EXISTS versions (
     id TEXT, name TEXT, number TEXT, sha256 TEXT, base TEXT, PRIMARY KEY (id, name, number)
 );
+COMMIT;
 """
 _TAKE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?)"
 # Another process may have seen a newer index meanwhile.

@@ -27,6 +27,21 @@ connection.executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+# Is killed when it comes to the second of its tables.
+BETWEEN_TABLES = """
+import os, pathlib, signal, sqlite3, sys
+from zoo.registry.seen import Seen
+connect = sqlite3.connect
+def traced(*args, **options):
+    connection = connect(*args, **options)
+    connection.set_trace_callback(
+        lambda statement: "EXISTS versions" in statement and os.kill(os.getpid(), signal.SIGKILL)
+    )
+    return connection
+sqlite3.connect = traced
+Seen(pathlib.Path(sys.argv[1])).admit_index("https://one.example/zoo", "tests", 7)
+"""
+
 
 def ref(digit: str = "a", number: str = "1.0.0", registry: str = "tests") -> ExactRef:
     """A version whose digest is one digit, repeated."""
@@ -129,6 +144,16 @@ def test_a_writer_killed_half_way_costs_nothing_that_was_remembered(cache: Path)
         Seen(cache).admit_index(HERE, "tests", 6)
     Seen(cache).admit_index(HERE, "tests", 8)
     assert Seen(cache).versions() == []
+
+
+def test_a_writer_killed_between_its_tables_leaves_no_half_database(cache: Path) -> None:
+    """The next look-up finds nothing remembered, and the next writer begins anew."""
+    subprocess.run([sys.executable, "-c", BETWEEN_TABLES, cache], check=False)
+    assert file_of(cache).exists()
+    assert Seen(cache).versions() == []
+    Seen(cache).admit_index(HERE, "tests", 7)
+    with pytest.raises(RolledBack, match="serial 6, and 7 was seen"):
+        Seen(cache).admit_index(HERE, "tests", 6)
 
 
 def test_an_empty_file_is_no_memory_yet(cache: Path) -> None:
