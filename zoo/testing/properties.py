@@ -97,7 +97,7 @@ PROPERTIES = (
     Property("onnx", "The ONNX export serves other sizes and batches with the same numbers.", export.onnx, ("export",), slow=True),
     Property("identity_start", "`start: identity` leaves a composed model's output as it was, exactly.", composed.identity_start, ("input_unchanged", "deterministic", "slots"), ("attention", "backbone")),
     Property("saved", "zoo.save and zoo.load give the same model back.", composed.saved, ("state_dict", "deterministic")),
-    Property("growth", "Work and memory grow no faster than the class's `growth` says.", growth.growth, ("sizes",), MAPS),
+    Property("growth", "Work and memory grow with the positions as `growth` says: linearly, where nothing is said but of self-attention.", growth.growth, ("sizes",), MAPS),
 )
 # fmt: on
 NAMES = tuple(one.name for one in PROPERTIES)

@@ -33,6 +33,8 @@ class DoubleAttention(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 1
+
     def __init__(self, channels: int, *, ndim: int = 2, reduction: int = 4) -> None:
         super().__init__()
         check_construction(self, channels, ndim)

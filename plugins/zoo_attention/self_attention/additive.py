@@ -42,6 +42,8 @@ class EfficientAdditiveAttention(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 1
+
     def __init__(
         self,
         channels: int,

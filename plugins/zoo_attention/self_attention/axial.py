@@ -65,8 +65,8 @@ class AxialAttention(nn.Module):
         check_bool(self, "use_residual", use_residual)
         check_bool(self, "use_bias", use_bias)
         check_heads(self, channels, num_heads)
-        self.channels = channels
-        self.ndim = ndim
+        self.channels, self.ndim = channels, ndim
+        self.growth = 2 if ndim == 1 else 1.5  # each position reads lines, of a map's sides
         self.num_heads = num_heads
         self.positions = positions
         self.use_residual = use_residual

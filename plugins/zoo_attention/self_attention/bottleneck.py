@@ -42,6 +42,8 @@ class BottleneckSelfAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 2
+
     def __init__(self, channels: int, *, ndim: int = 2, num_heads: int = 4, size: int = 14) -> None:
         super().__init__()
         check_construction(self, channels, ndim)

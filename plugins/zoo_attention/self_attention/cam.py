@@ -33,6 +33,8 @@ class ChannelReading(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 1
+
     def __init__(self, channels: int, *, ndim: int = 2, use_distance: bool = False) -> None:
         super().__init__()
         check_construction(self, channels, ndim)

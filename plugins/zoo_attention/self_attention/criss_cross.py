@@ -54,6 +54,7 @@ class CrissCrossAttention(nn.Module):
         check_bool(self, "use_gamma", use_gamma)
         self.channels = channels
         self.ndim = ndim
+        self.growth = 2 if ndim == 1 else 1.5  # each position reads lines, of a map's sides
         self.recurrence = recurrence
         width = max(channels // reduction, 1)
         self.query = nn.Linear(channels, width)

@@ -37,6 +37,8 @@ class EfficientAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 1
+
     def __init__(
         self, channels: int, *, ndim: int = 2, reduction: int = 2, num_heads: int = 1
     ) -> None:

@@ -46,6 +46,8 @@ class ExternalAttention(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 1
+
     def __init__(
         self, channels: int, *, ndim: int = 2, memory_size: int = 64, use_block: bool = True
     ) -> None:

@@ -46,6 +46,8 @@ class HaloAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 1
+
     def __init__(
         self,
         channels: int,
@@ -65,8 +67,7 @@ class HaloAttention(nn.Module):
         check_heads(self, channels, num_heads)
         self.channels, self.ndim = channels, ndim
         self.num_heads = num_heads
-        self.block_size = block_size
-        self.halo_size = halo_size
+        self.block_size, self.halo_size = block_size, halo_size
         self.use_zero_padding = use_zero_padding
         width = channels // num_heads
         self.scale = width**-0.5

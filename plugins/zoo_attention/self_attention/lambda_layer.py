@@ -52,6 +52,8 @@ class LambdaLayer(nn.Module):
             `num_heads`.
     """
 
+    growth = 1
+
     def __init__(
         self,
         channels: int,

@@ -49,6 +49,8 @@ class MultiHeadSelfAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 2
+
     def __init__(
         self,
         channels: int,

@@ -45,6 +45,8 @@ class OutlookAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 1
+
     def __init__(
         self,
         channels: int,

@@ -36,6 +36,8 @@ class PositionAttention(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 2
+
     def __init__(
         self, channels: int, *, ndim: int = 2, reduction: int = 8, use_bias: bool = True
     ) -> None:

@@ -37,6 +37,8 @@ class SelfAttentionGAN(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 2
+
     def __init__(
         self,
         channels: int,

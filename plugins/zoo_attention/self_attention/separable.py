@@ -34,6 +34,8 @@ class SeparableSelfAttention(nn.Module):
         InvalidValue: A value is of the wrong type or out of its range.
     """
 
+    growth = 1
+
     def __init__(self, channels: int, *, ndim: int = 2, use_residual: bool = True) -> None:
         super().__init__()
         check_construction(self, channels, ndim)

@@ -41,6 +41,8 @@ class CrossCovarianceAttention(nn.Module):
             `num_heads`.
     """
 
+    growth = 1
+
     def __init__(
         self,
         channels: int,

@@ -327,6 +327,10 @@ class ComparesAllPairs(Unmasked):
         return torch.sigmoid(super().gate(x, None) + pairs.mean((1, 2)).unsqueeze(1) / x.shape[1])
 
 
+class SaysMoreThanItGrows(Sound):
+    growth = 2
+
+
 class Backbone(nn.Module):
     """A backbone with nothing wrong."""
 
