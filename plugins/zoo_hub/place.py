@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo import Body, FetchError, InvalidValue, MissingExtra, NotFound, Offline, Unavailable
 
-_BASE = re.compile(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w.-]+(?:/[\w.-]+)*))?/?\Z", re.ASCII)
+_BASE = re.compile(r"hf://(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w.-]*(?:/\w[\w.-]*)*))?/?\Z", re.ASCII)
 _PART = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)\Z")
 _QUERY = re.compile(r"\?[^\s\"')]+")
 _PIECE = 2**20

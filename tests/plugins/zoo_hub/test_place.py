@@ -156,7 +156,7 @@ def test_a_broken_connection_is_for_later(place: HubPlace, hub: Any) -> None:
 @pytest.mark.parametrize(
     "base",
     ["hf://org", "hf://", "hf:///repo", "hf://org/repo/folder", "hf://org/repo@", "hf://org/repo@a b", "hf://org/re po",
-     "hf://user:pw@org/repo", "hf://org/repo?x", "https://org/repo", "hf://org/repo\n", "hf://örg/repo"],
+     "hf://user:pw@org/repo", "hf://org/repo?x", "https://org/repo", "hf://org/repo\n", "hf://örg/repo", "hf://../repo", "hf://org/repo@../x"],
 )  # fmt: skip
 def test_other_addresses_are_refused(base: str) -> None:
     """With the form that is right."""
