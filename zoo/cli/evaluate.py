@@ -18,7 +18,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("what", help="a ref, or a file that zoo.save wrote")
     add_data_arguments(parser, required=True)
     parser.add_argument(
-        "--split", choices=("test", "validation"), default="test", help="(default: test)"
+        "--split",
+        choices=("test", "validation", "all"),
+        default="test",
+        help="all is every sample, for data that the model was not trained on (default: test)",
     )
     parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
     parser.add_argument(
@@ -34,7 +37,8 @@ def run(args: Namespace) -> int:
     from zoo.cli.train import set_threads
     from zoo.train.allocator import keep_large_blocks
     from zoo.train.data import open_data
-    from zoo.train.evaluation import evaluate
+    from zoo.train.data.listing import SPLITS
+    from zoo.train.evaluation import evaluate, together
 
     keep_large_blocks()
     if args.threads is not None:
@@ -48,7 +52,8 @@ def run(args: Namespace) -> int:
         )
     name = f"{data.name}/{args.split}"
     published = _published(args.what, f"{name}/top1") if args.check else None
-    score = evaluate(model, data.split(args.split))
+    splits = SPLITS if args.split == "all" else (args.split,)
+    score = together([evaluate(model, data.split(split)) for split in splits])
     holds = published is None or abs(score.accuracy - published) <= TOLERANCE
     if args.json:
         figures = {f"{name}/top1": score.accuracy, f"{name}/loss": score.loss}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -73,6 +74,13 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
         for module in training:
             module.training = True
     return Score(int(hits.sum()) / len(split), loss / len(split), len(split), hits)
+
+
+def together(scores: Sequence[Score]) -> Score:
+    """The score on the samples of several, one after the other."""
+    hits = torch.cat([score.hits for score in scores])
+    loss = sum(score.loss * score.samples for score in scores) / len(hits)
+    return Score(int(hits.sum()) / len(hits), loss, len(hits), hits)
 
 
 def _batch_size(split: Split) -> int:

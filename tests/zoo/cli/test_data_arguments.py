@@ -116,8 +116,10 @@ def test_a_folder_of_photos_is_trained_on(
     assert "note: 40 images of other sizes (9x8 to 9x10) are resized and cropped to 8x8" in printed
     splits = json.loads((tmp_path / "run" / "splits.json").read_text())
     assert [len(names) for names in splits.values()] == [32, 4, 4]
-    model = zoo.load(tmp_path / "run" / "best.safetensors")
-    assert model.labels == ("dark", "light")
+    best = tmp_path / "run" / "best.safetensors"
+    assert zoo.load(best).labels == ("dark", "light")
+    assert main(["evaluate", str(best), "--data", str(photos), "--split", "all"]) == 0
+    assert "(40 samples)" in capsys.readouterr().out
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
     assert recipe["augment"] == [{"name": "crop", "padding": 1}, {"name": "flip"}]
 

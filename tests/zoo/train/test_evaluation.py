@@ -12,7 +12,7 @@ import zoo
 from zoo.errors import InvalidValue
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import ImageSplit
-from zoo.train.evaluation import evaluate
+from zoo.train.evaluation import evaluate, together
 from zoo.train.normalization import Normalization
 
 
@@ -33,6 +33,19 @@ def test_figures_are_those_of_a_count_by_hand(
     assert score.accuracy == right / 30
     assert score.loss == pytest.approx(loss / 30, rel=1e-5)
     assert score.samples == 30
+
+
+def test_scores_of_parts_are_those_of_the_whole(
+    data: Data, new_model: Callable[[], zoo.Model]
+) -> None:
+    """However many samples each part has."""
+    model, split = new_model(), data.test
+    assert isinstance(split, ImageSplit)
+    parts = [ImageSplit(split.images[own], split.labels[own]) for own in (slice(7), slice(7, 30))]
+    whole, joined = evaluate(model, split), together([evaluate(model, part) for part in parts])
+    assert joined.accuracy == whole.accuracy
+    assert joined.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert torch.equal(joined.hits, whole.hits)
 
 
 def test_the_models_mode_stays(data: Data, new_model: Callable[[], zoo.Model]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import SGD, Adadelta, Adam, AdamW
 
 import zoo
 from zoo.train.recipe import Recipe
-from zoo.train.task import make_optimizer, make_schedule
+from zoo.train.task import Task, make_optimizer, make_schedule
 
 
 def test_only_matrices_and_kernels_decay(new_model: Callable[[], zoo.Model]) -> None:
@@ -60,3 +64,37 @@ def test_schedules_go_where_they_say(new_model: Callable[[], zoo.Model]) -> None
     assert rates["cosine"][-1] < 0.01
     assert set(rates["constant"]) == {0.5}
     assert all(abs(max(values) - 0.5) < 1e-6 for values in rates.values())
+
+
+def test_the_backbone_may_learn_more_slowly(new_model: Callable[[], zoo.Model]) -> None:
+    """By its share of the learning rate, which the schedule keeps; a share of 0 freezes it."""
+    model = new_model()
+    recipe = Recipe(learning_rate=0.1, backbone_rate=0.25)
+    optimizer = make_optimizer(model, recipe)
+    schedule = make_schedule(optimizer, recipe, 100)
+    assert schedule is not None
+    for _ in range(31):
+        rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
+        assert rates["backbone/decay"] == pytest.approx(0.25 * rates["head/decay"])
+        optimizer.step()
+        schedule.step()
+    assert rates["head/decay"] == pytest.approx(0.1, rel=0.01)
+    frozen = Task(new_model(), Recipe(backbone_rate=0.0)).model
+    trained = {name for name, value in frozen.named_parameters() if value.requires_grad}
+    assert trained == {"classifier.weight", "classifier.bias"}
+
+
+def test_mixup_blends_scores_and_losses(new_model: Callable[[], zoo.Model]) -> None:
+    """The loss is that of blended images, by the share that the generator drew, with both classes."""
+    model = new_model().eval()
+    task = Task(model, Recipe(mixup=1.0, label_smoothing=0.1))
+    x, labels = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
+    task.random.seed(4)
+    task.generator.manual_seed(4)
+    _, loss = task._blended(x, labels)
+    share = random.Random(4).betavariate(1.0, 1.0)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(4))
+    scores = model(share * x + (1 - share) * x[order])
+    target = share * one_hot(labels, 3) + (1 - share) * one_hot(labels[order], 3)
+    expected = cross_entropy(scores, target, label_smoothing=0.1)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)

@@ -67,21 +67,18 @@ def read_listing(
     check_kind(listing.name, listing.kind, asked)
     classes = classes_of(listing)
     reader = _reader(listing, asked, vocabulary, rule or VocabularyRule())
-    items, samples, digests, notes = _read_all(listing, reader, request)
-    left = {item.label for item in items}
+    found, notes = _read_all(listing, reader, request)
+    left = {one.item.label for one in found}
     for label in sorted({item.label for item in listing.items} - left):
         raise InvalidValue(f"{listing.name}: no sample of class {label!r} can be read.")
-    entries = [
-        Entry(item.name, item.label, digest, item.split)
-        for item, digest in zip(items, digests, strict=True)
-    ]
+    entries = [Entry(one.item.name, one.item.label, one.digest, one.item.split) for one in found]
     division = divide(entries, request, data=listing.name)
-    for label in sorted(left - {items[number].label for number in division.parts["train"]}):
+    for label in sorted(left - {entries[number].label for number in division.parts["train"]}):
         raise InvalidValue(f"{listing.name}: train has no sample of class {label!r}.")
-    labels = torch.tensor([classes.index(item.label) for item in items])
-    finished = reader.finish(samples, labels, division.parts)
+    labels = torch.tensor([classes.index(entry.label) for entry in entries])
+    finished = reader.finish([one.sample for one in found], labels, division.parts)
     members = {
-        split: [items[number].name for number in numbers]
+        split: [entries[number].name for number in numbers]
         for split, numbers in division.parts.items()
     }
     return Data(
@@ -148,51 +145,53 @@ def _reader(
     return TextReader(asked, vocabulary, rule)
 
 
+class _Read(NamedTuple):
+    """A sample that was read; in its place the error of one that cannot be."""
+
+    item: Item
+    sample: Any
+    digest: str
+
+
 def _read_all(
     listing: Listing, reader: Reader, request: DataRequest
-) -> tuple[list[Item], list[Any], list[str], list[str]]:
-    """Read every sample; return those that can be read with their digests, and what to tell."""
+) -> tuple[list[_Read], list[str]]:
+    """Read every sample; return those that can be read, and what to tell.
 
-    def read(item: Item) -> tuple[Any, str]:
+    Raises:
+        InvalidValue: Some cannot, and none may be skipped.
+    """
+
+    def read(item: Item) -> _Read:
         try:
             content = item.content
             if isinstance(content, Path):
                 content = content.read_bytes()
-            told = (
-                content
-                if isinstance(content, bytes)
-                else " ".join(content.casefold().split()).encode()
-            )
-            return reader.read(content, item.name), hashlib.sha256(told).hexdigest()
+            return _Read(item, reader.read(content, item.name), _digest(content))
         except (InvalidValue, OSError) as error:
-            return error, ""
+            return _Read(item, error, "")
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # decoding lets go of the interpreter
-        results = list(pool.map(read, listing.items))
-    wrong = [
-        (item, sample)
-        for item, (sample, _) in zip(listing.items, results, strict=True)
-        if isinstance(sample, Exception)
-    ]
-    notes = []
-    if wrong:
-        names = some([item.name for item, _ in wrong])
-        found = f"{len(wrong)} of {len(listing.items)} samples cannot be read: {names}"
-        if request.unreadable == "refuse":
-            raise InvalidValue(
-                f"{listing.name}: {found}. The first: {wrong[0][1]} Mend or remove them, or leave them out with "
-                "--unreadable skip."
-            )
-        notes.append(f"{found}; they are left out")
-    bad = {item.name for item, _ in wrong}
-    good = [
-        (item, result)
-        for item, result in zip(listing.items, results, strict=True)
-        if item.name not in bad
-    ]
-    return (
-        [item for item, _ in good],
-        [sample for _, (sample, _) in good],
-        [digest for _, (_, digest) in good],
-        notes,
-    )
+    if torch.get_num_threads() == 1:
+        results = [read(item) for item in listing.items]
+    else:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # decoders let others run
+            results = list(pool.map(read, listing.items))
+    wrong = [one for one in results if isinstance(one.sample, Exception)]
+    if not wrong:
+        return results, []
+    names = some([one.item.name for one in wrong])
+    found = f"{len(wrong)} of {len(results)} samples cannot be read: {names}"
+    if request.unreadable == "refuse":
+        raise InvalidValue(
+            f"{listing.name}: {found}. The first: {wrong[0].sample} Mend or remove them, or leave them out with "
+            "--unreadable skip."
+        )
+    good = [one for one in results if not isinstance(one.sample, Exception)]
+    return good, [f"{found}; they are left out"]
+
+
+def _digest(content: bytes | str) -> str:
+    """The same for equal files, and for texts of equal words."""
+    if isinstance(content, str):
+        content = " ".join(content.casefold().split()).encode()
+    return hashlib.sha256(content).hexdigest()

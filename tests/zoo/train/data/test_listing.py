@@ -1,0 +1,39 @@
+"""What is known of a data set before it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo.errors import InvalidValue
+from zoo.train.data.listing import Item, Listing, classes_of, some
+
+
+def _listing(*labels: str, classes: tuple[str, ...] = ()) -> Listing:
+    items = [Item(f"file{n}", label, b"") for n, label in enumerate(labels)]
+    return Listing("x", "image", items, classes)
+
+
+def test_classes_are_in_order() -> None:
+    """Numbers by their size, then words by alphabet; or as the data say."""
+    assert classes_of(_listing("b", "10", "9", "a", "b")) == ("9", "10", "a", "b")
+    assert classes_of(_listing("a", "b", classes=("b", "c", "a"))) == ("b", "c", "a")
+
+
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [
+        (_listing(), "x holds no samples"),
+        (_listing("a", "a"), "x has one class only, 'a'"),
+        (_listing("a", "c", classes=("a", "b")), "file1 is of class 'c', which is none of a, b"),
+    ],
+)
+def test_what_is_no_classification_is_refused(listing: Listing, message: str) -> None:
+    """No samples, one class, or a sample of another."""
+    with pytest.raises(InvalidValue, match=message):
+        classes_of(listing)
+
+
+def test_a_few_names_stand_for_many() -> None:
+    """With how many more there are."""
+    assert some(["a", "b"]) == "a, b"
+    assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
