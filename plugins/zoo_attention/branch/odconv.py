@@ -82,7 +82,7 @@ class OmniDimensionalConv(MixedKernels):
         """Return the convolution of each sample with its kernel."""
         outputs, inputs, places, shares = self._weights(x, mask)
         weight = self.mix(shares)  # (N, C, C / groups, *kernel)
-        weight = weight * places.reshape(-1, 1, 1, *self.weight.shape[3:])
+        weight = weight * places.reshape(-1, 1, 1, *self.shape[2:])
         weight = weight * masking.spread(outputs, x)[..., None].to(weight.dtype)
         read = masking.fill(x, mask, 0.0) * masking.spread(inputs, x)
         return convolve(read, weight, None, groups=self.groups).to(x.dtype)

@@ -77,16 +77,22 @@ class MixedKernels(Tempered):
         self.channels = channels
         self.ndim = ndim
         self.groups = groups
-        shape = (channels, channels // groups, *[kernel_size] * ndim)
-        self.bound = math.prod(shape[1:]) ** -0.5  # as torch's convolutions
-        self.weight = nn.Parameter(
-            torch.empty(num_kernels, *shape).uniform_(-self.bound, self.bound)
-        )
+        self.shape = (channels, channels // groups, *[kernel_size] * ndim)
+        size = math.prod(self.shape[1:])
+        self.bound = size**-0.5  # as torch's convolutions
+        # Of three axes: `Module.to` with a memory format refuses parameters of five.
+        weight = torch.empty(num_kernels, channels, size).uniform_(-self.bound, self.bound)
+        self.weight = nn.Parameter(weight)
+
+    @property
+    def kernels(self) -> Tensor:
+        """The kernels, (K, C, C / groups, *kernel)."""
+        return torch.unflatten(self.weight, 2, self.shape[1:])
 
     def mix(self, shares: Tensor) -> Tensor:
         """Return the mixture of kernels for shares (N, K), (N, C, C / groups, *kernel)."""
         mixture = shares.to(self.weight.dtype) @ self.weight.flatten(1)
-        return torch.unflatten(mixture, 1, self.weight.shape[1:])
+        return torch.unflatten(mixture, 1, self.shape)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> Tensor:

@@ -23,9 +23,9 @@ def by_the_paper(x: torch.Tensor, module: DynamicConv, temperature: float) -> to
         powers = (scores / temperature).exp()
         for k, power in enumerate(powers):
             bias = None if module.bias is None else module.bias[k]
-            half = module.weight.shape[3] // 2
+            half = module.kernels.shape[3] // 2
             read = functional.conv1d(
-                x[n : n + 1], module.weight[k], bias, padding=half, groups=module.groups
+                x[n : n + 1], module.kernels[k], bias, padding=half, groups=module.groups
             )
             y[n] += power / powers.sum() * read[0]
     return y
@@ -68,7 +68,7 @@ def test_one_dimension_is_a_map_of_one_row() -> None:
     """On (N, C, L) it does what it does on (N, C, 1, L) with the middle row of its kernels."""
     line, plane = sharp(8, ndim=1), sharp(8)
     state = line.state_dict()
-    state["weight"] = functional.pad(state["weight"].unsqueeze(3), (0, 0, 1, 1))
+    state["weight"] = functional.pad(line.kernels.unsqueeze(3), (0, 0, 1, 1)).flatten(2)
     plane.load_state_dict(state)
     x = torch.randn(2, 8, 9, dtype=torch.float64)
     torch.testing.assert_close(line(x), plane(x.unsqueeze(2)).squeeze(2))
@@ -127,7 +127,7 @@ def test_attention_map_is_the_norm_of_the_kernel() -> None:
     """A channel made by a kernel of zeros has weight 0."""
     module = DynamicConv(8)
     with torch.no_grad():
-        module.weight[:, 3] = 0
+        module.kernels[:, 3] = 0
     found = module.attention_map(torch.randn(2, 8, 4, 3)).channel
     assert (found[:, 3] == 0).all()
     assert (found[:, :3] > 0).all()

@@ -14,8 +14,8 @@ from zoo import InvalidValue
 
 def by_the_paper(x: torch.Tensor, module: OmniDimensionalConv, temperature: float) -> torch.Tensor:
     """Equation 2 of the paper for (N, C, L): each kernel is weighed along its axes, and then they mix."""
-    channels, kernels, norm = x.shape[1], module.weight.shape[0], module.norm
-    side = module.weight.shape[3]
+    channels, kernels, norm = x.shape[1], module.kernels.shape[0], module.norm
+    side = module.kernels.shape[3]
     y = torch.zeros_like(x)
     for n in range(x.shape[0]):
         z = torch.stack([x[n, c].sum() / x.shape[2] for c in range(channels)])
@@ -35,7 +35,7 @@ def by_the_paper(x: torch.Tensor, module: OmniDimensionalConv, temperature: floa
             for i in range(width):
                 for place in range(side):
                     gate = gates[o] * gates[channels + o // width * width + i]
-                    mixed = (powers / powers.sum()) @ module.weight[:, o, i, place]
+                    mixed = (powers / powers.sum()) @ module.kernels[:, o, i, place]
                     weight[o, i, place] = gate * gates[2 * channels + place] * mixed
         y[n] = functional.conv1d(x[n], weight, padding=side // 2, groups=module.groups)
     return y
@@ -87,7 +87,7 @@ def test_places_in_the_kernel_have_their_own_weight() -> None:
     module.expand.bias[8 + 5] = 1e6  # middle row, last column
     x = torch.randn(2, 4, 3, 5, dtype=torch.float64)
     right = functional.pad(x, (0, 1))[..., 1:]
-    expected = torch.einsum("oi,nihw->nohw", module.weight[0, :, :, 1, 2], right)
+    expected = torch.einsum("oi,nihw->nohw", module.kernels[0, :, :, 1, 2], right)
     torch.testing.assert_close(module(x), expected)
 
 
@@ -128,6 +128,7 @@ def test_attention_map_is_the_weight_of_input_channels() -> None:
     x = torch.randn(2, 8, 4, 3)
     assert (module.attention_map(x).channel[:, 3] == 0).all()
     (read,) = torch.autograd.grad(module(x).sum(), module.weight)
+    read = read.unflatten(2, module.shape[1:])
     assert read[:, :, 3].abs().max() == 0
     assert read[:, :, 2].abs().max() > 0
 

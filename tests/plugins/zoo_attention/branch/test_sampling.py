@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from zoo_attention.branch.dynamic_conv import DynamicConv
+from zoo_attention.branch.odconv import OmniDimensionalConv
 from zoo_attention.branch.sampling import Tempered, convolve
 
 
@@ -38,3 +40,13 @@ def test_a_new_temperature_needs_no_new_program() -> None:
     module.set_temperature(4.0)
     with torch.compiler.set_stance("fail_on_recompile"):
         assert program(torch.ones(())) == 0.25
+
+
+@pytest.mark.parametrize("module", [DynamicConv, OmniDimensionalConv])
+def test_takes_the_memory_format_of_a_network(module: type[nn.Module]) -> None:
+    """A module moved to channels_last, as a network is for training, gives the same numbers."""
+    conv = module(8)
+    x = torch.randn(2, 8, 5, 6)
+    expected = conv(x)
+    last = conv.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(last, expected)
