@@ -174,8 +174,12 @@ def check_fit(model: Model, data: Data, recipe: Recipe) -> None:
         raise InvalidValue(
             f"The model takes inputs of kind {model.spec.input.kind!r}; {data.name} is of kind {data.source.kind!r}."
         )
-    lengths = data.train.lengths
-    if model.mask_refusals and lengths is not None and lengths.min() != lengths.max():
+    several = [
+        lengths
+        for lengths in (data.train.lengths, data.validation.lengths)
+        if lengths is not None and lengths.min() != lengths.max()
+    ]
+    if model.mask_refusals and several:
         raise InvalidValue(
             f"{data.name} has samples of several lengths, which need a mask in a batch, and this model takes none: "
             f"{', '.join(model.mask_refusals)} cannot honour one."
