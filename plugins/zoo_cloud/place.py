@@ -71,6 +71,8 @@ class CloudPlace:
             try:
                 answer = obstore.get(self._reader, path, options=options)
             except PreconditionError:
+                if not start:
+                    raise
                 return self.open(path)
             except GenericError:
                 if start and obstore.head(self._reader, path)["size"] <= start:

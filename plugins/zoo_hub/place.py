@@ -17,7 +17,6 @@ from zoo import Body, FetchError, InvalidValue, MissingExtra, NotFound, Offline,
 _BASE = re.compile(r"hf://(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w.-]*(?:/\w[\w.-]*)*))?/?\Z", re.ASCII)
 _PART = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)\Z")
 _QUERY = re.compile(r"\?[^\s\"')]+")
-_PIECE = 2**20
 _PATIENCE = 30.0  # seconds without a byte
 
 
@@ -57,18 +56,25 @@ class HubPlace:
                 headers["If-Range"] = validator
         with _translated(where):
             answer = self._ask(path, headers)
-        if answer.status_code == 416:  # the file is shorter now
-            answer.close()
-            return self.open(path)
         try:
+            if start and not _continues(answer, start):
+                answer.close()
+                return self.open(path)
             _check(answer, where)
-            begin, size = _extent(answer, where)
         except FetchError:
             answer.close()
             raise
+        begin, size = _extent(answer)
         tag = answer.headers.get("ETag", "")
-        strong = tag if tag.startswith('"') else None
-        return Body(_pieces(answer, where), begin, size, strong)
+        pieces = _pieces(answer, where)
+        next(pieces)  # begun, so that closing it closes the connection
+        return Body(
+            pieces,
+            begin,
+            size,
+            tag if tag.startswith('"') else None,
+            ends=size is not None or "Transfer-Encoding" in answer.headers,
+        )
 
     def _ask(self, path: str, headers: dict[str, str]) -> Any:
         endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
@@ -79,6 +85,14 @@ class HubPlace:
         request = session.build_request("GET", url, headers=headers, timeout=_PATIENCE)
         # The client leaves the token behind where it is redirected to another host.
         return session.send(request, stream=True, follow_redirects=True)
+
+
+def _continues(answer: Any, start: int) -> bool:
+    """Whether an answer to the question for a part is of use: not one that there is no such part, or another one."""
+    if answer.status_code != 206:
+        return bool(answer.status_code != 416)
+    part = _PART.match(answer.headers.get("Content-Range", ""))
+    return part is not None and int(part[1]) == start
 
 
 def _check(answer: Any, where: str) -> None:
@@ -105,29 +119,28 @@ def _check(answer: Any, where: str) -> None:
         asked = answer.headers.get("Retry-After", "")
         seconds = float(asked) if asked.isdecimal() else None
         raise Unavailable(f"{where}: the hub answers {status}.", retry_after=seconds)
-    if status not in (200, 206):
+    if status != 200 and not (status == 206 and "Range" in answer.request.headers):
         raise FetchError(f"{where}: the hub answers {status}.")
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise FetchError(f"{where} comes as {encoding!r:.40}, which was not asked for.")
 
 
-def _extent(answer: Any, where: str) -> tuple[int, int | None]:
+def _extent(answer: Any) -> tuple[int, int | None]:
     """Where the answer begins in its file, and the size of the whole."""
-    if answer.status_code == 206:
-        said = answer.headers.get("Content-Range", "")
-        part = _PART.match(said)
-        if part is None:
-            raise FetchError(f"{where}: the hub does not say which part it sends: {said!r:.80}.")
+    part = _PART.match(answer.headers.get("Content-Range", ""))
+    if answer.status_code == 206 and part is not None:
         return int(part[1]), int(part[2])
     length = answer.headers.get("Content-Length", "")
     return 0, int(length) if length.isdecimal() else None
 
 
 def _pieces(answer: Any, where: str) -> Iterator[bytes]:
+    """Nothing first, then the bytes as they come."""
     try:
+        yield b""
         with _translated(where):
-            yield from answer.iter_raw(_PIECE)
+            yield from answer.iter_raw()
     finally:
         answer.close()
 

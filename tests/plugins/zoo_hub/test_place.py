@@ -132,11 +132,42 @@ def test_refusals_become_errors(
     assert getattr(caught.value, "retry_after", None) == (7 if status == 429 else None)
 
 
-def test_a_part_that_is_not_named_is_refused(place: HubPlace, hub: Any) -> None:
-    """A part of a file, without saying which."""
-    hub.faults["registry.yaml"] = (206, {"Content-Range": "bytes ?"})
-    with pytest.raises(zoo.FetchError, match="does not say which part it sends"):
+@pytest.mark.parametrize("said", ["bytes ?", "bytes 7-9/43", ""])
+def test_a_part_that_is_another_one_is_refused(place: HubPlace, hub: Any, said: str) -> None:
+    """The whole is asked for instead; who sends a part even then is refused."""
+    hub.faults["registry.yaml"] = (206, {"Content-Range": said})
+    with pytest.raises(zoo.FetchError, match="the hub answers 206"):
         place.open("registry.yaml", start=5)
+    assert ["range" in headers for _, _, headers in hub.asked] == [True, False]
+
+
+def test_a_hub_that_knows_no_end_is_given_up(place: HubPlace, hub: Any) -> None:
+    """One that has no such bytes, not even the first."""
+    hub.faults["registry.yaml"] = (416, {})
+    with pytest.raises(zoo.FetchError, match="the hub answers 416"):
+        place.open("registry.yaml", start=5)
+    assert len(hub.asked) == 2
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_body_that_is_closed_lets_go_of_its_connection(
+    place: HubPlace, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Whether a piece of it was taken or not."""
+    answers: list[Any] = []
+    ask = HubPlace._ask
+
+    def remembered(*arguments: Any) -> Any:
+        answers.append(ask(*arguments))
+        return answers[-1]
+
+    monkeypatch.setattr(HubPlace, "_ask", remembered)
+    body = place.open(PATH)
+    if begun:
+        next(body.chunks)
+    assert not answers[0].is_closed
+    body.chunks.close()
+    assert answers[0].is_closed
 
 
 def test_a_broken_connection_is_for_later(place: HubPlace, hub: Any) -> None:
