@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
 from threading import Event, Timer
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -127,7 +127,8 @@ def _through(proxy: str) -> urllib3.PoolManager:
     parts = urlsplit(proxy)
     headers = None
     if parts.username:
-        headers = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}")
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}")
     return urllib3.ProxyManager(proxy, proxy_headers=headers)
 
 
@@ -142,12 +143,12 @@ def _proxy_for(origin: Origin) -> str | None:
 @contextmanager
 def _in_time(connection: HTTPConnection) -> Iterator[None]:
     """Cut a connection off if this takes longer than twice its timeout, which begins anew with each byte."""
-    late = Event()
+    late, sock = Event(), connection.sock
 
     def cut() -> None:
         late.set()
         with suppress(OSError):
-            connection.sock.shutdown(SHUT_RDWR)
+            sock.shutdown(SHUT_RDWR)
 
     timer = Timer(2 * float(connection.timeout or 0), cut)
     timer.daemon = True

@@ -142,10 +142,8 @@ def _body(response: BaseHTTPResponse, address: str, start: int) -> Body | None:
             "this folder on the server."
         )
     begin, size = 0, None
-    chunked, length = (
-        "Transfer-Encoding" in response.headers,
-        response.headers.get("Content-Length", ""),
-    )
+    length = response.headers.get("Content-Length", "")
+    chunked = response.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
     if status == 206:
         found = _RANGE.match(response.headers.get("Content-Range", "").strip())
         if found is None or int(found[1]) != start:

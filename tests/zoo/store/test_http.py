@@ -153,10 +153,10 @@ def test_a_proxy_is_used_and_not_for_this_machine(
     """As the environment says."""
     for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", server.base.replace("://", "://me:pass@"))
+    monkeypatch.setenv("http_proxy", server.base.replace("://", "://me:p%40ss@"))
     assert content(HttpPlace("http://models.invalid/zoo").open("registry.yaml")) == CONTENT
     assert server.requests[0][0] == "http://models.invalid/zoo/registry.yaml"
-    assert server.requests[0][1]["proxy-authorization"] == "Basic bWU6cGFzcw=="
+    assert server.requests[0][1]["proxy-authorization"] == "Basic bWU6cEBzcw=="
     assert content(HttpPlace(server.base).open("registry.yaml")) == CONTENT
     assert server.requests[1][0] == "/registry.yaml"
     assert "proxy-authorization" not in server.requests[1][1]
