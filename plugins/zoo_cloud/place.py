@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _BASE = re.compile(r"(s3|gs|az)://[^/?#@\s]+(/[^?#\s]*)?\Z")
 _QUERY = re.compile(r"\?[^\s\"')]+")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_PIECE = 2**20
 # A reader is given up when nothing comes for so long; a writer must have the time to send a large file.
 _READING: ClientConfig = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "1day"}
 _WRITING: ClientConfig = {"connect_timeout": "10s", "timeout": "6h"}
@@ -80,7 +79,8 @@ class CloudPlace:
                 raise
             meta = answer.meta
             version = {name: meta.get(name) for name in ("e_tag", "version")}
-            pieces = _pieces(iter(answer.stream(min_chunk_size=_PIECE)), where)
+            # As they come: zoo sees by that whether a store is too slow.
+            pieces = _pieces(iter(answer.stream(min_chunk_size=1)), where)
             return Body(pieces, answer.range[0], meta["size"], _validator(version))
 
     def create(self, path: str, content: bytes) -> None:
