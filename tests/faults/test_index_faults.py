@@ -152,6 +152,13 @@ def test_a_second_document(open_registry: Open) -> None:
         open_registry(f"{with_version()}---\n{with_version(name='other')}")
 
 
+def test_a_list_of_directives(open_registry: Open) -> None:
+    """A megabyte of them would take the parser minutes."""
+    lines = "".join(f"%TAG !a{number}! x\n" for number in range(60_000))
+    with pytest.raises(RegistryError, match=r"byte 0: a line that begins with % is not allowed"):
+        open_registry(f"{lines}---\n{with_version()}")
+
+
 def test_1_gb_of_index(tmp_path: Path) -> None:
     """A sparse file, which takes no room: it is not read, as its size says enough."""
     with open(tmp_path / "registry.yaml", "wb") as file:

@@ -1,7 +1,7 @@
 """A strict reader for YAML that people write and strangers send.
 
 What it takes is the part of YAML that cannot surprise: mappings, lists and scalars. No anchors, aliases,
-tags, merge keys or second documents; no key twice. A plain scalar is a number, true, false or null only
+tags, directives, merge keys or second documents; no key twice. A plain scalar is a number, true, false or null only
 where JSON would read it as one (so `no`, `1.2.0`, `0123` and `2026-01-01` are texts); a quoted one is
 always a text. A large file is read in parts: `stream_yaml` gives the entries of one mapping one by one.
 """
@@ -12,6 +12,7 @@ import codecs
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -27,6 +28,9 @@ _CHUNK = 2**20
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _decode = json.JSONDecoder().decode
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+
+# Behind each of YAML's line breaks, or the mark that some editors begin a file with.
+_DIRECTIVE = re.compile(rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]|\n\xef\xbb\xbf)%")
 
 # By key or position: the line of a scalar; of a mapping or list, its line and the tree of its places.
 _Mark = int | tuple[int, "_Tree"]
@@ -161,13 +165,17 @@ def _no_yaml(error: Any, source: str) -> RegistryError:
 
 
 class _Text:
-    """The bytes of a file, as long as they are UTF-8 and not too many."""
+    """The bytes of a file, as long as they are UTF-8, not too many, and no line begins with a percent sign.
+
+    That sign begins a directive, which nobody needs; a list of them would take the parser hours.
+    """
 
     def __init__(self, file: Readable, source: str) -> None:
         self._file = file
         self._source = source
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._read = 0
+        self._before = b"\n"  # so many bytes as a line break may have
 
     def read(self, _size: int = -1) -> bytes:
         """Return some bytes; none at the end."""
@@ -178,6 +186,12 @@ class _Text:
         except UnicodeDecodeError as error:
             place = self._read - waiting + error.start
             raise RegistryError(f"{self._source}: byte {place} is no UTF-8.") from None
+        if b"%" in chunk and (found := _DIRECTIVE.search(self._before + chunk)):
+            place = self._read - len(self._before) + found.end() - 1
+            raise RegistryError(
+                f"{self._source}: byte {place}: a line that begins with % is not allowed here."
+            )
+        self._before = (self._before + chunk)[-4:]
         self._read += len(chunk)
         check_size(self._read, self._source)
         return chunk

@@ -125,6 +125,8 @@ def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
         (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'"),
         (["--metric", ">"], "'>' is no condition on a metric"),
         (["--max-params", "lots"], "--max-params: 'lots' is no number."),
+        (["--limit", "x"], "--limit: 'x' is no number."),
+        (["--components", "--limit", "3"], "--limit picks variants; leave it out with --comp"),
         (
             ["--components", "atention"],
             "'atention' is no kind of component. Did you mean 'attention'?",
@@ -183,3 +185,34 @@ def test_components_as_json(command, own_catalog):
     assert json.loads(done.out)[0]["summary"] == "\x1b[2J"
     assert "\x1b" not in done.out
     assert "\\x1b[2J" in command("list", "odd", "--components").out
+
+
+@pytest.fixture
+def many(make_registry):
+    """1005 variants."""
+    return make_registry(**{f"net_{number:04}": {"1.0.0": {}} for number in range(1005)})
+
+
+def test_a_long_list_ends_with_a_note(command, many):
+    """The first 1000, and beside them how many there are; the note is no row of the table."""
+    done = command("list", registry=many)
+    assert names(done)[-1] == "net_0999@1.0.0"
+    assert len(names(done)) == 1000
+    assert done.err == "zoo: note: 1000 of 1005 variants are shown. All: --limit 0\n"
+
+
+@pytest.mark.parametrize(("limit", "shown"), [("3", 3), ("1005", 1005), ("2k", 1005), ("0", 1005)])
+def test_the_limit_can_be_chosen(command, many, limit, shown):
+    """0 stands for none; where all are shown there is no note."""
+    done = command("list", "--limit", limit, registry=many)
+    assert len(names(done)) == shown
+    assert (done.err == "") == (shown == 1005)
+
+
+def test_json_is_whole_unless_a_limit_is_given(command, many):
+    """A program must not miss what a person would not read; it is the JSON of the whole list."""
+    everything = command("list", "--json", registry=many).out
+    rows = json.loads(everything)
+    assert len(rows) == 1005
+    assert everything == json.dumps(rows, indent=2) + "\n"
+    assert json.loads(command("list", "--json", "--limit", "2", registry=many).out) == rows[:2]

@@ -174,6 +174,23 @@ def test_an_endless_file_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch
     assert endless.calls == 6
 
 
+@pytest.mark.parametrize(
+    "start", ["", "\ufeff", "# c\n", "# c\r", "# \x85", "# \u2028", "--- a\n...\n"]
+)
+@pytest.mark.parametrize("chunk", [1, 2**20])
+def test_a_directive_is_refused(monkeypatch: pytest.MonkeyPatch, start: str, chunk: int) -> None:
+    """Behind every line break; the parser's time grows with the square of their number."""
+    monkeypatch.setattr(reader, "_CHUNK", chunk)
+    place = len(start.encode())
+    with pytest.raises(RegistryError, match=f"byte {place}: a line that begins with % is not all"):
+        parse(start + "%TAG !a! x\n--- a")
+
+
+def test_a_percent_sign_elsewhere_is_text() -> None:
+    """Summaries speak of shares."""
+    assert parse("a: 87.4 %\nb: '%'\nc: |\n  %x\n") == {"a": "87.4 %", "b": "%", "c": "%x\n"}
+
+
 def test_a_character_that_is_cut_between_two_reads_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a wrong byte after it has its place in the whole file."""
     monkeypatch.setattr(reader, "_CHUNK", 3)
