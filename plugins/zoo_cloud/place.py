@@ -64,8 +64,8 @@ class CloudPlace:
 
         where = f"{self._base}/{path}"
         options: Any = {"range": {"offset": start}} if start else {}
-        if start and validator is not None:
-            options["if_match"] = json.loads(validator).get("e_tag")
+        if start and validator is not None and (tag := json.loads(validator).get("e_tag")):
+            options["if_match"] = tag
         with _translated(where):
             try:
                 answer = obstore.get(self._reader, path, options=options)

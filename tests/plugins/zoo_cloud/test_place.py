@@ -90,6 +90,14 @@ def test_reading_goes_on_in_the_middle(base: str) -> None:
         assert place.open("blob", start=start).start == 0
 
 
+def test_a_store_without_tags_is_read_on_from(base: str) -> None:
+    """What it gives instead is no condition for reading; the digest is checked in the end."""
+    place = CloudPlace(base)
+    place.create("blob", b"0123456789")
+    body = place.open("blob", start=4, validator='{"version": "1"}')
+    assert (body.start, content(body)) == (4, b"456789")
+
+
 def test_a_blob_is_fetched_into_the_cache(base: str, cache: Path) -> None:
     """Through all that zoo does to a download; bytes that are not those published are refused."""
     place, data = CloudPlace(base), bytes(range(256)) * 10_000
