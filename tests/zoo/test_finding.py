@@ -394,6 +394,17 @@ def test_a_locked_version_in_the_cache_needs_no_registry(
     assert zoo.create("a_net", pretrained=True, lock=lock).labels == ("cat", "dog")
 
 
+def test_a_locked_version_asks_no_registry_that_has_nothing_to_do_with_it(
+    lock: Path, no_network_later: Callable[[], None]
+) -> None:
+    """Even one of which nothing was ever fetched, so that its id is not known."""
+    zoo.sync(lock)
+    no_network_later()
+    registries = [Registry("https://models.example.org/zoo", name="other"), *zoo.registries()]
+    made = zoo.create("a_net", pretrained=True, lock=lock, registries=registries)
+    assert str(made.ref) == "a_net@1.0.0"
+
+
 def test_of_one_name_in_two_registries_the_first_in_order_is_meant(
     team: Any, make_registry: MakeRegistry, tmp_path: Path
 ) -> None:

@@ -128,6 +128,21 @@ def test_where_no_newer_one_can_be_had_the_old_one_serves(mirror: Any, cache: Pa
         assert newest(mirror.url) == "a_net@1.0.0"
 
 
+def test_who_has_an_index_to_go_on_with_tries_once(
+    mirror: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has none waits and tries again."""
+    newest(mirror.url)
+    make_old(cache, 75)
+    mirror.stop()
+    monkeypatch.setattr(patience, "PATIENCE", patience.Patience(attempts=3, pause=0))
+    with pytest.warns(RegistryWarning, match="Tried 1 times"):
+        newest(mirror.url)
+    kept(cache).unlink()
+    with pytest.raises(FetchError, match="Tried 3 times"):
+        newest_named(mirror.url)
+
+
 def test_a_server_that_is_down_is_not_asked_by_the_same_object_again_and_again(
     mirror: Any, cache: Path
 ) -> None:
