@@ -193,7 +193,7 @@ def _is_left_behind(claim: Path, temporary: Path) -> bool:
     """Whether a claim is so old that its process must have died: holding it takes milliseconds."""
     os.utime(temporary)  # now, by the clock of the file system
     try:
-        return temporary.stat().st_ctime - claim.stat().st_ctime > _LONGEST_CLAIM
+        return temporary.stat().st_ctime - claim.lstat().st_ctime > _LONGEST_CLAIM
     except FileNotFoundError:
         return False
 
