@@ -63,7 +63,9 @@ class RemoteIndex:
         if there != self._of:  # another process may have fetched a newer one
             self._index, self._of = None, there
             with suppress(OSError, RegistryError):  # damaged or older than it was: as good as none
-                self._index = self._admitted(self._file())
+                index = self._opened(self._file())
+                self._admit(index)
+                self._index = index
         return self._index
 
     def current(self, max_age: float = FRESH) -> Index:
@@ -111,12 +113,20 @@ class RemoteIndex:
             RolledBack: It is older than what was seen before.
         """
         with _written(self._content(attempts), self._cache) as temporary:
-            index = self._admitted(temporary, accept_rollback=accept_rollback)
+            index = self._opened(temporary)
+            if accept_rollback:
+                self._admit(index, accept_rollback=True)
+            else:
+                Seen(self._cache).check_index(self._base, index.id, index.serial)
             self._unkept = None
             try:
                 os.replace(temporary, self._file())
             except OSError:  # a cache that is read-only: the index serves this object alone
                 self._unkept = time.monotonic()
+        # Remembered when it is in its place: killed before, this leaves an index that was not seen yet, and killed
+        # the other way round one that is older than what was seen, which is as good as none.
+        with suppress(RolledBack):  # another process has seen a newer one meanwhile
+            self._admit(index)
         self._index, self._of, self._failed = index, self._identity(), None
         return index
 
@@ -126,17 +136,19 @@ class RemoteIndex:
         with suppress(OSError):
             self._file().unlink()
 
-    def _admitted(self, file: Path, *, accept_rollback: bool = False) -> Index:
-        """The index in a file, if it may follow what was seen before."""
+    def _opened(self, file: Path) -> Index:
+        """The index in a file."""
         try:
-            index = open_index(file, self._cache / "index")
+            return open_index(file, self._cache / "index")
         except RegistryError as error:
             address = f"{self._base}/registry.yaml"
             raise RegistryError(str(error).replace(str(file), address)) from None
+
+    def _admit(self, index: Index, *, accept_rollback: bool = False) -> None:
+        """Hold an index to what was seen before, and remember it."""
         Seen(self._cache).admit_index(
             self._base, index.id, index.serial, accept_rollback=accept_rollback
         )
-        return index
 
     def _file(self) -> Path:
         """Where the index is kept."""

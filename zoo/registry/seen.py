@@ -78,16 +78,22 @@ class Seen:
         Raises:
             RolledBack: It is older, or of another registry.
         """
-        seen = self._read(
-            lambda db: db.execute(
-                "SELECT id, serial FROM places WHERE base = ?", (base,)
-            ).fetchone()
-        )
+        seen = self._place(base)
         if seen == (registry, serial):
             return
         if seen is not None and not accept_rollback:
             _check_not_back(base, registry, serial, *seen)
         self._write(_TAKE if accept_rollback else _RAISE, (base, registry, serial))
+
+    def check_index(self, base: str, registry: str, serial: int) -> None:
+        """Check an index as `admit_index` does, and remember nothing.
+
+        Raises:
+            RolledBack: It is older, or of another registry.
+        """
+        seen = self._place(base)
+        if seen is not None:
+            _check_not_back(base, registry, serial, *seen)
 
     def check_version(self, ref: ExactRef) -> None:
         """Check that a version has the digest that was seen before, if any was.
@@ -130,6 +136,11 @@ class Seen:
         """Forget a place and the versions that came from it."""
         self._write("DELETE FROM places WHERE base = ?", (base,))
         self._write("DELETE FROM versions WHERE base = ?", (base,))
+
+    def _place(self, base: str) -> tuple[str, int] | None:
+        query = "SELECT id, serial FROM places WHERE base = ?"
+        row: tuple[str, int] | None = self._read(lambda db: db.execute(query, (base,)).fetchone())
+        return row
 
     def _version(self, ref: ExactRef) -> tuple[str, str] | None:
         key = (ref.registry, ref.name, str(ref.number))
