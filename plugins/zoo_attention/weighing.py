@@ -51,7 +51,7 @@ def _pays(x: Tensor) -> bool:
 
 
 class _Link:
-    """What brings the gate from the gradient of the product to that of the means, which comes later."""
+    """What brings a gate to the gradient of the means. Without its graph: that would keep this link, and so itself."""
 
     gate: Tensor
 
@@ -71,34 +71,37 @@ class _Means(torch.autograd.Function):
         weighed, means = grads
         if means is not None:
             means = means / math.prod(ctx.shape[2:])
-        if weighed is not None:
+        if weighed is not None and not torch.is_grad_enabled():
             return _scale(weighed, ctx.link.gate, means), None
-        return None if means is None else means[(..., *[None] * (len(ctx.shape) - 2))].expand(
-            ctx.shape
-        ), None
+        if means is None:
+            return weighed, None
+        wide = means[(..., *[None] * (len(ctx.shape) - 2))].expand(ctx.shape)
+        return wide if weighed is None else weighed + wide, None
 
 
 class _Weigh(torch.autograd.Function):
     """A map times a gate. With a link, its gradient is left to `_Means`: it is passed on as it comes.
 
-    x is the map once more, by which second derivatives go: those, `_Means` must not scale.
+    That is for first derivatives. Second ones go by x, the map once more, which `_Means` does not scale.
     """
 
     @staticmethod
     def forward(ctx: Any, same: Tensor, gate: Tensor, x: Tensor, link: _Link | None) -> Tensor:
         ctx.save_for_backward(x, gate)
-        ctx.link = link
+        ctx.is_linked = link is not None
+        if link is not None:
+            link.gate = gate.detach()
         return same * masking.spread(gate, same)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, gate = ctx.saved_tensors
-        grad = grads[0]
-        for_gate = _products(grad, x) if ctx.needs_input_grad[1] else None
-        if ctx.link is None:
-            return _scale(grad, gate, None), for_gate, None, None
-        ctx.link.gate = gate
-        return grad, for_gate, None, None
+        for_same, for_gate = grads[0], None
+        if ctx.needs_input_grad[1]:
+            for_gate = _products(grads[0], x)
+        if torch.is_grad_enabled() or not ctx.is_linked:
+            for_same = grads[0] * masking.spread(gate, x)
+        return for_same, for_gate, None, None
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
@@ -117,10 +120,10 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _scale(a: Tensor, gate: Tensor, shift: Tensor | None) -> Tensor:
-    """Return a times gate plus shift, both (N, C)."""
+    """Return a times gate plus shift, if any, both (N, C)."""
     if shift is None:
         return a * masking.spread(gate, a)
-    if torch.is_grad_enabled() or not a.is_contiguous():
+    if not a.is_contiguous():
         return torch.addcmul(masking.spread(shift, a), a, masking.spread(gate, a))
     # A batch norm of mean 0 and variance 1, each row a channel of one sample.
     rows = a.view(1, gate.numel(), -1)

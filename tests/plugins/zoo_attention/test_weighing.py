@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -150,3 +152,22 @@ def test_functional_transforms_still_differentiate() -> None:
     torch.testing.assert_close(
         found, torch.stack([2 * gradients(plain, each, plain(each)) for each in x])
     )
+
+
+def differentiate(*, create_graph: bool, for_map: bool) -> weakref.ref[Tensor]:
+    """Make a graph and its gradients, let go of both, and return a reference to its parameter."""
+    x = torch.randn(2, 3, 4, requires_grad=True)
+    weight = torch.nn.Parameter(torch.randn(3))
+    y = weighing.weigh_by_means(x * 2, None, lambda z: torch.sigmoid(z * weight))
+    wanted = [x, weight] if for_map else [weight]
+    torch.autograd.grad(y.square().sum(), wanted, create_graph=create_graph)
+    return weakref.ref(weight)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("for_map", [False, True])
+def test_the_graph_is_given_back(create_graph: bool, for_map: bool) -> None:
+    """After a backward nothing is kept: a link that held a gate with its graph would hold itself."""
+    kept = differentiate(create_graph=create_graph, for_map=for_map)
+    gc.collect()
+    assert kept() is None
