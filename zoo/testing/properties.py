@@ -101,3 +101,4 @@ PROPERTIES = (
 )
 # fmt: on
 NAMES = tuple(one.name for one in PROPERTIES)
+SLOW = frozenset(one.name for one in PROPERTIES if one.slow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,10 @@ class MixedKernels(Tempered):
         InvalidValue: A value is of the wrong type or out of its range, or `channels` is no multiple of
             `groups`.
     """
+
+    conformance_exceptions: ClassVar = {
+        "onnx": "ONNX has no convolution whose number of groups depends on the size of the batch."
+    }
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from torch.nn import functional
 from zoo import AttentionMap
 from zoo_attention.checks import check_call, check_construction, check_integer
 from zoo_attention.self_attention import reading
-from zoo_attention.self_attention.heads import check_heads
+from zoo_attention.self_attention.heads import check_heads, join_heads
 from zoo_attention.self_attention.relative import relative_scores
 
 
@@ -67,7 +67,7 @@ class BottleneckSelfAttention(nn.Module):
         heads = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=scores, scale=self.scale
         )
-        return reading.as_map(heads.transpose(1, 2).flatten(2), x)
+        return reading.as_map(join_heads(heads), x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return how much each position is read: the mean over heads and real queries, summing to 1."""

@@ -26,7 +26,7 @@ from torch.nn import functional
 from zoo import AttentionMap
 from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
 from zoo_attention.self_attention import reading, windows
-from zoo_attention.self_attention.heads import check_heads, split_heads
+from zoo_attention.self_attention.heads import check_heads, join_heads, split_heads
 from zoo_attention.self_attention.relative import relative_scores
 
 
@@ -82,8 +82,8 @@ class HaloAttention(nn.Module):
         query, key, value, scores = self._blocks(x, mask)
         heads = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=scores, scale=self.scale
-        ).transpose(1, 2)
-        return reading.as_map(windows.joined(heads.flatten(2), x, self.block_size), x)
+        )
+        return reading.as_map(windows.joined(join_heads(heads), x, self.block_size), x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return how much each position is read: the mean over heads and real queries, summing to 1."""

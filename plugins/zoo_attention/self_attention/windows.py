@@ -26,8 +26,10 @@ def places(x: Tensor, size: int, halo: int = 0) -> tuple[Tensor, Tensor]:
     reach = torch.arange(-halo, size + halo, device=x.device)
     axes = []
     for number in reversed(numbers):
-        axes.append((sample % number * size).unsqueeze(1) + reach)  # (M, side)
-        sample = sample // number
+        above = sample // number
+        # Not `sample % number`: of a remainder ONNX wants a number that is known.
+        axes.append(((sample - above * number) * size).unsqueeze(1) + reach)  # (M, side)
+        sample = above
     index = sample.unsqueeze(1)
     inside = torch.ones_like(index, dtype=torch.bool)
     for length, place in zip(x.shape[2:], reversed(axes), strict=True):

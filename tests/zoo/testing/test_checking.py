@@ -72,6 +72,11 @@ def test_an_exception_that_is_not_needed_fails() -> None:
         check(Halve, except_={"finite": "huge"})
 
 
+def test_an_exception_of_what_takes_long_waits_until_it_is_asked_for() -> None:
+    """What was not checked says nothing of it."""
+    check(Halve, except_={"onnx": "it has no ONNX"})
+
+
 def test_an_exception_needs_a_reason_and_a_property() -> None:
     """Neither an empty reason nor a misspelt property is taken."""
     with pytest.raises(InvalidValue, match="exception 'finite' has no reason"):

@@ -12,7 +12,7 @@ from zoo import Component
 from zoo.testing.checking import resolve
 from zoo.testing.examination import Examination
 from zoo.testing.outcomes import Failed, Passed, Skipped
-from zoo.testing.properties import NAMES, PROPERTIES
+from zoo.testing.properties import NAMES, PROPERTIES, SLOW
 
 _path = Path(__file__).with_name("broken.py")
 _spec = importlib.util.spec_from_file_location("kit_broken", _path)
@@ -69,8 +69,6 @@ BROKEN = [
     ("growth", broken.ComparesAllPairs),
     ("growth", broken.SaysMoreThanItGrows),
 ]
-
-SLOW = {one.name for one in PROPERTIES if one.slow}
 
 
 def failures(examination: Examination, *, asked: str = "") -> dict[str, Failed]:
