@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 INDEX = "registry.yaml"
 _ATTEMPTS = 100
 _LONGEST_PAUSE = 1.0
+_BEGINS_JSON = frozenset('-0123456789"[{tfnNI')
 
 
 class Draft(NamedTuple):
@@ -191,6 +192,8 @@ def _dumper() -> Any:
 
 
 def _is_json(text: str) -> bool:
+    if text.strip()[:1] not in _BEGINS_JSON:  # nearly every text, decided at once
+        return False
     try:
         json.loads(text)
     except ValueError:
