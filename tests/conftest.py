@@ -114,13 +114,13 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the test fail where anything makes a socket."""
+    """Let the test fail where anything makes a socket, or asks for a host's address."""
 
     def refuse(*args: Any, **options: Any) -> None:
-        pytest.fail("a socket was made")
+        pytest.fail("the network was used")
 
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
 
 
 SMALL_SPEC: dict[str, Any] = {
