@@ -29,7 +29,8 @@ class MeanGather(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return the means over real positions."""
-        if self.extent is None:
+        is_known = not torch.compiler.is_compiling()
+        if self.extent is None or (is_known and max(x.shape[2:]) <= self.extent):
             return masking.spread(masking.mean(x, mask), x)  # (N, C, 1, ...)
         if mask is None:
             return self._windows(x)
