@@ -165,7 +165,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--variants", type=int, nargs="*", default=[1000, 10_000, 100_000])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-yaml", action="store_true", help="leave the comparison out")
     arguments = parser.parse_args()
     for variants in arguments.variants:

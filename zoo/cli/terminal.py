@@ -43,13 +43,13 @@ def say_json(data: Any) -> None:
 
 
 def say_json_list(items: Iterable[Any]) -> None:
-    """As `say_json` with a list, but writing each item before the next is asked for."""
+    """Write a list as JSON, an item a line, each before the next is asked for."""
     import json
 
     start = "["
     for item in items:
-        lines = json.dumps(item, indent=2, allow_nan=False).replace("\x7f", "\\u007f")
-        _put(sys.stdout, f"{start}\n  " + lines.replace("\n", "\n  "))
+        line = json.dumps(item, allow_nan=False).replace("\x7f", "\\u007f")
+        _put(sys.stdout, f"{start}\n  {line}")
         start = ","
     _put(sys.stdout, "[]\n" if start == "[" else "\n]\n")
 

@@ -21,6 +21,7 @@ from zoo.errors import RegistryError
 from zoo.refs import VersionNumber
 from zoo.registry.compiling import LAYOUT, compile_index
 from zoo.registry.private import NotPrivate, open_private, private_folder
+from zoo.registry.recall import Recall
 
 # Two of the columns stand for lists that many versions have in common; see `compiling`.
 _COLUMNS = "name, major, minor, patch, pre, yanked, summary, composition, params, metrics, requirement, sha256"
@@ -209,24 +210,30 @@ def open_index(path: Path, cache: Path) -> Index:
     """
     try:
         with open(path, "rb") as file:
-            digest = _digest(file, str(path))
             try:
-                return _open_kept(file, str(path), cache, digest)
+                return _open_kept(file, str(path), private_folder(cache))
             except (OSError, sqlite3.Error) as error:
                 if isinstance(error, NotPrivate):
                     _report(f"{error}, so it is not used, and {path} is compiled anew each time.")
                 connection = sqlite3.connect(":memory:", check_same_thread=False)
-                _fill(connection, file, str(path), digest)
+                _fill(connection, file, str(path), _digest(file, str(path)))
                 return Index(connection, str(path))
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _open_kept(file: BinaryIO, source: str, cache: Path, digest: str) -> Index:
-    """Open the index that is kept on the disk, made first if need be."""
-    target = private_folder(cache) / f"{digest}-{LAYOUT}.sqlite"
+def _open_kept(file: BinaryIO, source: str, folder: Path) -> Index:
+    """Open the index that is kept in a private folder, made first if need be."""
+    recall = Recall(file, folder)
+    if known := recall.digest():
+        with suppress(OSError, sqlite3.Error, TypeError):
+            return _open(_target(folder, known))
+    digest = _digest(file, source)
+    target = _target(folder, digest)
     with suppress(OSError, sqlite3.Error, TypeError):  # absent, damaged or planted: made below
-        return _open(target)
+        index = _open(target)
+        recall.remember(digest)
+        return index
     temporary = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
@@ -237,8 +244,12 @@ def _open_kept(file: BinaryIO, source: str, cache: Path, digest: str) -> Index:
     finally:
         with suppress(OSError):
             temporary.unlink()
-    _sweep(target.parent)
+    _sweep(folder)
     return _open(target)
+
+
+def _target(folder: Path, digest: str) -> Path:
+    return folder / f"{digest}-{LAYOUT}.sqlite"
 
 
 def _open(target: Path) -> Index:
@@ -260,6 +271,7 @@ def _digest(file: BinaryIO, source: str) -> str:
     from zoo.registry.reader import check_size
 
     check_size(os.fstat(file.fileno()).st_size, source)
+    file.seek(0)
     digest, size = hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         size += len(piece)

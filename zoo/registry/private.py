@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFREG: "file"}
@@ -45,6 +47,30 @@ def open_private(file: Path) -> sqlite3.Connection:
         OSError: It cannot be read.
         sqlite3.Error: It is no database.
     """
+    with _opened(file) as checked:
+        if all(map(_stays, file.parent.parents)):
+            address = f"{file.as_uri()}?mode=ro&immutable=1"
+            return sqlite3.connect(address, uri=True, check_same_thread=False)
+        content = checked.read()
+    # Between the check and an opening by its path, others could put something else there.
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.deserialize(content)
+    return connection
+
+
+def read_private(file: Path) -> bytes:
+    """Return the bytes of a file in a private folder.
+
+    Raises:
+        NotPrivate: As in `open_private`.
+        OSError: It cannot be read.
+    """
+    with _opened(file) as checked:
+        return checked.read()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
     folder = os.open(file.parent, _NO_LINK | os.O_DIRECTORY)
     try:
         _check(os.fstat(folder), stat.S_IFDIR, file.parent)
@@ -53,14 +79,7 @@ def open_private(file: Path) -> sqlite3.Connection:
         os.close(folder)
     with open(handle, "rb") as opened:
         _check(os.fstat(handle), stat.S_IFREG, file)
-        if all(map(_stays, file.parent.parents)):
-            address = f"{file.as_uri()}?mode=ro&immutable=1"
-            return sqlite3.connect(address, uri=True, check_same_thread=False)
-        content = opened.read()
-    # Between the check and an opening by its path, others could put something else there.
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
-    connection.deserialize(content)
-    return connection
+        yield opened
 
 
 def _check(found: os.stat_result, kind: int, path: Path) -> None:

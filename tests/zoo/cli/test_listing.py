@@ -210,9 +210,9 @@ def test_the_limit_can_be_chosen(command, many, limit, shown):
 
 
 def test_json_is_whole_unless_a_limit_is_given(command, many):
-    """A program must not miss what a person would not read; it is the JSON of the whole list."""
+    """A program must not miss what a person would not read. A variant is a line."""
     everything = command("list", "--json", registry=many).out
     rows = json.loads(everything)
     assert len(rows) == 1005
-    assert everything == json.dumps(rows, indent=2) + "\n"
+    assert everything.count("\n") == 1007
     assert json.loads(command("list", "--json", "--limit", "2", registry=many).out) == rows[:2]
