@@ -110,10 +110,10 @@ class Transport:
         module, _, name = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # whatever its module does when it is imported
             raise PluginError(
                 f"The transport {self.schemes[0]}:// of {self.distribution or 'this process'} cannot be loaded from "
-                f"{self.target!r}: {error}"
+                f"{self.target!r}: {type(error).__name__}: {error}"
             ) from error
 
 
