@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo import InvalidValue
+from zoo_cnn.layers import zero_padding
 
 
 class LogMel(nn.Module):
@@ -73,11 +74,7 @@ class LogMel(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map samples (N, C, T) to (N, C, num_mels, F); `mask` is (N, T)."""
         with torch.autocast(x.device.type, enabled=False):
-            y = (
-                self._power(x if mask is None else x * mask.unsqueeze(1))
-                .clamp_min(self.floor)
-                .log()
-            )
+            y = self._power(zero_padding(x, mask)).clamp_min(self.floor).log()
             real = None if mask is None else self.downsample_mask(mask)[:, None, None]
             return _normalized(y, real).to(x.dtype)
 

@@ -77,6 +77,16 @@ def test_padding_changes_nothing() -> None:
     assert bool((found[..., 11:] == 0).all())
 
 
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf")])
+def test_padding_that_is_no_number_changes_nothing(garbage: float) -> None:
+    """A product with the mask would leave it what it is."""
+    log_mel, x = LogMel(sample_rate=8000), torch.randn(1, 1, 400)
+    padded = torch.cat([x, torch.full((1, 1, 200), garbage)], 2)
+    found = log_mel(padded, torch.arange(600).unsqueeze(0) < 400)
+    expected = log_mel(x)
+    torch.testing.assert_close(found[..., : expected.shape[3]], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_silence_and_empty_masks_are_finite() -> None:
     """Digital silence, and a clip without a real sample, give zeros, not NaN."""
     module = LogMel(num_mels=16)
