@@ -87,10 +87,7 @@ class GatherExcite(nn.Module):
         if self.extent is None and isinstance(self.gather, gathering.MeanGather):
             checks.check_call(self, x, mask)
             return weighing.weigh_by_means(x, mask, torch.sigmoid)
-        gate = self._gate(x, mask)
-        if self.extent is None:
-            return weighing.weigh(x, gate.flatten(1))
-        return x * gate.to(x.dtype)
+        return x * self._gate(x, mask).to(x.dtype)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, or with an extent of each position, between 0 and 1."""
