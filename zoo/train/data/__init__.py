@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, UnknownName, near_misses
 from zoo.train.data.dataset import Data
-from zoo.train.data.listing import Kind, Listing
+from zoo.train.data.listing import Listing
 from zoo.train.data.request import DataRequest
 
 if TYPE_CHECKING:
     from zoo.train.recipe import VocabularyRule
 
-# Data sets of files or lines: `function(root, request) -> Listing`, and what their samples are.
-LISTED: dict[str, tuple[str, Kind]] = {
-    "cifar10-jpeg": ("zoo.train.data.cifar10_jpeg:list_cifar10_jpeg", "image"),
-    "fsdd": ("zoo.train.data.fsdd:list_fsdd", "audio"),
-    "mr": ("zoo.train.data.sentences:list_mr", "text"),
-    "sst2": ("zoo.train.data.sentences:list_sst2", "text"),
-    "trec": ("zoo.train.data.sentences:list_trec", "text"),
+# Data sets of files or lines: `function(root, request) -> Listing`.
+LISTED = {
+    "cifar10-jpeg": "zoo.train.data.cifar10_jpeg:list_cifar10_jpeg",
+    "fsdd": "zoo.train.data.fsdd:list_fsdd",
+    "mr": "zoo.train.data.sentences:list_mr",
+    "sst2": "zoo.train.data.sentences:list_sst2",
+    "trec": "zoo.train.data.sentences:list_trec",
 }
 # Data sets of images in arrays: `function(name, root, asked) -> Data`.
 LOADED = {
@@ -69,7 +69,7 @@ def open_data(
 
 def _list(request: DataRequest) -> Listing:
     if request.what in LISTED:
-        listing: Listing = _function(LISTED[request.what][0])(_root(request), request)
+        listing: Listing = _function(LISTED[request.what])(_root(request), request)
         return listing
     if not Path(request.what).exists():
         raise UnknownName(

@@ -38,7 +38,7 @@ class AudioReader:
             raise InvalidValue(f"{listing.name}: an input of kind {source.kind!r} is no sound.")
         self.source = source
         self.transform = AudioTransform(source)
-        self.rates: Counter[int] = Counter()
+        self.rates: list[int] = []  # of the files that were read, in whatever order
         self.notes: list[str] = []
 
     def read(self, content: bytes | str, name: str) -> Tensor:
@@ -46,26 +46,23 @@ class AudioReader:
         if isinstance(content, str):
             raise InvalidValue(f"{name} is a text, no sound.")
         array, rate = read_wav(content, name)
-        self.rates[rate] += 1
+        self.rates.append(rate)
         return self.transform((array, rate))
 
     def finish(
         self, samples: Sequence[Tensor], labels: Tensor, parts: Mapping[str, list[int]]
     ) -> Finished:
         """Put the sounds of each split end to end."""
-        other = {rate: count for rate, count in self.rates.items() if rate != self._rate}
+        wanted = self.source.sample_rate
+        other = Counter(rate for rate in self.rates if rate != wanted)
         if other:
             rates = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(other.items()))
-            self.notes.append(f"sounds are resampled to {self._rate} Hz: {rates}")
+            self.notes.append(f"sounds are resampled to {wanted} Hz: {rates}")
         splits = {
             split: SequenceSplit.pack([samples[at] for at in chosen], labels[chosen])
             for split, chosen in parts.items()
         }
         return Finished(dict(splits), self.source)
-
-    @property
-    def _rate(self) -> int:
-        return self.source.sample_rate
 
 
 def _usual_rate(listing: Listing) -> int:
