@@ -19,22 +19,15 @@ Differs  the default is the paper's equations. Its figure, as others read it, ha
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo import AttentionMap
 from zoo_attention import masking, weighing
-from zoo_attention.checks import check_call, check_choice, check_construction
-from zoo_attention.mixed.polarizing import (
-    EXPANSIONS,
-    SOFTMAXES,
-    ChannelGate,
-    Expansion,
-    Softmax,
-    SpatialGate,
-)
+from zoo_attention.checks import check_call
+from zoo_attention.mixed.polarizing import Polarized
 
 
-class SequentialPolarizedAttention(nn.Module):
+class SequentialPolarizedAttention(Polarized):
     """Weigh the channels of a map, then its positions.
 
     Args:
@@ -47,23 +40,6 @@ class SequentialPolarizedAttention(nn.Module):
     Raises:
         InvalidValue: A value is of the wrong type or out of its range.
     """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        ndim: int = 2,
-        expansion: Expansion = "linear",
-        softmax_of: Softmax = "query",
-    ) -> None:
-        super().__init__()
-        check_construction(self, channels, ndim)
-        check_choice(self, "expansion", expansion, EXPANSIONS)
-        check_choice(self, "softmax_of", softmax_of, SOFTMAXES)
-        self.channels = channels
-        self.ndim = ndim
-        self.channel_gate = ChannelGate(channels, expansion)
-        self.spatial_gate = SpatialGate(channels, softmax_of)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels and then its positions weighed."""

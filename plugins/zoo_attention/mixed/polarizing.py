@@ -1,4 +1,4 @@
-"""The two gates of polarized self-attention, which the parallel and the sequential layout share.
+"""What the parallel and the sequential layout of polarized self-attention share: options and two gates.
 
 Both have C / 2 channels inside, and no biases. Products of a map with small things are taken first, so
 that no map of C / 2 channels is ever made: W (x a) in place of (W x) a.
@@ -6,18 +6,40 @@ that no map of C / 2 channels is ever made: W (x a) in place of (W x) a.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo_attention import masking
+from zoo_attention.checks import check_choice, check_construction
+from zoo_attention.self_attention import reading
 
 Expansion = Literal["linear", "norm", "bottleneck"]
 Softmax = Literal["query", "product", "value"]
 EXPANSIONS = ("linear", "norm", "bottleneck")
 SOFTMAXES = ("query", "product", "value")
+
+
+class Polarized(nn.Module):
+    """What both layouts are made of; arguments as theirs."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        expansion: Expansion = "linear",
+        softmax_of: Softmax = "query",
+    ) -> None:
+        super().__init__()
+        check_construction(self, channels, ndim)
+        check_choice(self, "expansion", expansion, EXPANSIONS)
+        check_choice(self, "softmax_of", softmax_of, SOFTMAXES)
+        self.channels = channels
+        self.ndim = ndim
+        self.channel_gate = ChannelGate(channels, expansion)
+        self.spatial_gate = SpatialGate(channels, softmax_of)
 
 
 class ChannelGate(nn.Module):
@@ -49,7 +71,7 @@ class ChannelGate(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return the gate, (N, C)."""
         flat = masking.fill(x, mask, 0.0).flatten(2)  # (N, C, P)
-        weights = _softmax(_each(self.query, flat), mask)  # (N, 1, P)
+        weights = reading.softmax(_each(self.query, flat), mask)  # (N, 1, P)
         mean = torch.bmm(weights.to(flat.dtype), flat.transpose(1, 2)).squeeze(1)  # (N, C)
         return torch.sigmoid(self.expand(self.value(mean)))
 
@@ -75,13 +97,13 @@ class SpatialGate(nn.Module):
         flat = masking.fill(x, mask, 0.0).flatten(2)  # (N, C, P)
         query = self.query(masking.mean(x, mask)).unsqueeze(1)  # (N, 1, C / 2)
         if self.softmax_of == "value":
-            score = torch.bmm(query, _softmax(_each(self.value, flat), mask).to(query.dtype))
+            score = torch.bmm(query, reading.softmax(_each(self.value, flat), mask).to(query.dtype))
         else:
             query = query.softmax(2) if self.softmax_of == "query" else query
             weights = torch.matmul(query, self.value.weight.to(query.dtype))  # (N, 1, C)
             score = torch.bmm(weights.to(flat.dtype), flat)
         if self.softmax_of == "product":
-            score = _softmax(score, mask)
+            score = reading.softmax(score, mask)
         return torch.sigmoid(score).reshape(x.shape[0], 1, *x.shape[2:])
 
 
@@ -90,12 +112,3 @@ def _each(layer: nn.Linear, flat: Tensor) -> Tensor:
     return torch.bmm(
         layer.weight.expand(flat.shape[0], -1, -1), flat
     )  # `matmul` would copy the map
-
-
-def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the softmax of scores (N, D, P) over real positions, or over all where none is real."""
-    if mask is None:
-        return scores.softmax(2)
-    flat = mask.flatten(1)
-    keep = (flat | ~flat.any(1, keepdim=True)).unsqueeze(1)
-    return scores.masked_fill(~keep, -math.inf).softmax(2)
