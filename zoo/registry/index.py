@@ -182,8 +182,13 @@ class Index:
         return requires
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        # What a shell hands over may be no text; SQLite takes nothing else.
+        plain = [
+            value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
         try:
-            yield from self._connection.execute(query, values)
+            yield from self._connection.execute(query, plain)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
 

@@ -10,6 +10,7 @@ from typing import Any
 from zoo.registry.index import Index, Listing
 from zoo.registry.queries import Query
 
+_LARGEST = 2**63 - 1  # that a table can hold
 _ONE_OF = "IN (SELECT value FROM json_each(?))"
 
 
@@ -73,7 +74,7 @@ class Selection:
             ]
             yield f"composition {self._one_of(fitting)}"
         if query.max_params is not None:
-            yield f"params <= {self._mark(query.max_params)}"
+            yield f"params <= {self._mark(max(-1, min(query.max_params, _LARGEST)))}"
         if query.condition is not None:
             metric, comparison, bound = query.condition
             figures = f"metric = {self._mark(metric)}"

@@ -148,6 +148,20 @@ def test_the_count_is_that_of_the_rows(make_registry: MakeRegistry) -> None:
     assert zoo.listing.find_variants(registries=[one, two]).count() == 12
 
 
+@pytest.mark.parametrize("odd", ["\udcff", "a\0", "%s", "'", "*" * 50, "["])
+def test_what_no_table_holds_is_not_found(make_registry: MakeRegistry, odd: str) -> None:
+    """Bytes from a shell that are no text among them; numbers too large are as good as the largest."""
+    registry = make_registry(a_net={"1.0.0": entry(0.5, params=3)})
+    assert refs(registry, pattern=f"{odd}x") == []
+    assert refs(registry, metric=f"x{odd}>0") == []
+    assert refs(registry, backbone=f"{odd}x") == []
+    assert zoo.listing.names_like(odd, [registry]) == "Known: 'a_net'."
+    with pytest.raises(UnknownName, match="Nothing to sort by"):
+        refs(registry, sort=odd)
+    assert refs(registry, max_params=2**70) == ["a_net@1.0.0"]
+    assert refs(registry, max_params=-(2**70)) == []
+
+
 def test_near_misses_are_found_among_many_names(make_registry: MakeRegistry) -> None:
     """More than are compared letter by letter."""
     names = {f"other_{n:04}": {"1.0.0": {}} for n in range(600)}
