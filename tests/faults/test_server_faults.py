@@ -852,3 +852,27 @@ def test_a_host_that_does_not_exist(fetch: Fetch) -> None:
     """The user learns which of the two it may be."""
     with pytest.raises(Unavailable, match=r"name is not known here\. Is the address right"):
         fetch(HttpPlace("http://nowhere.invalid/zoo"))
+
+
+# Messages
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 \x1b[2J\r\n\r\n",
+        b"HTTP/1.1 200 X\r\nContent-Encoding: \x1b[2J\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 X\r\nContent-Length: 1\r\nContent-Length: \x1b[2J\r\n\r\nx",
+        b"HTTP/1.1 302 X\r\nLocation: ftp://\x1b[2J/\x1b[2J\r\n\r\n",
+        b"HTTP/1.1 302 X\r\nLocation: http://a@\x1b[2J/\r\n\r\n",
+        b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:9/\x1b[2J\r\n\r\n",
+        b"HTTP/1.1 302 X\r\nLocation: http://\x1b[2J/\r\n\r\n",
+        b"HTTP/\x1b[2J\r\n\r\n",
+        b"\x1b[2J\r\n\r\n",
+    ],
+)
+def test_escapes_in_what_a_server_says(serve: Serve, fetch: Fetch, answer: bytes) -> None:
+    """None of them reaches a terminal by way of a message."""
+    with pytest.raises(FetchError, match="127") as caught:
+        fetch(serve(lambda exchange: exchange.raw(answer)))
+    assert str(caught.value).isprintable()

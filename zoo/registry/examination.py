@@ -24,7 +24,8 @@ def examine_afresh(path: Path) -> dict[str, Any]:
         WeightsError: It cannot be loaded, or holds NaN.
     """
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "zoo.registry.examination", str(path)],
+        # -P: no module of the folder one happens to be in, which may be full of downloads.
+        [sys.executable, "-P", "-m", "zoo.registry.examination", str(path)],
         capture_output=True,
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},

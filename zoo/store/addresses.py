@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from zoo.errors import FetchError, InvalidValue
+from zoo.escaping import printable
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -45,12 +46,12 @@ def origin_of(address: str) -> Origin:
         parts = urlsplit(address)
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidValue(f"{shown(address)!r} is no web address: {error}.") from None
+        raise InvalidValue(f"{shown(address)!r} is no web address: {printable(error)}.") from None
     if scheme not in _PORTS or not host:
         raise InvalidValue(f"{shown(address)!r} is no web address; write https://host/folder.")
     if parts.username is not None:
         raise InvalidValue(
-            f"The address at {host} names a user. Addresses are shown and kept in files: leave it out, and give "
+            f"The address at {printable(host)} names a user. Addresses are shown and kept in files: leave it out, and give "
             "credentials in ZOO_TOKEN_<NAME of the registry>, in netrc or in the keyring."
         )
     return Origin(scheme, host.rstrip("."), port or _PORTS[scheme])
@@ -78,9 +79,10 @@ def redirected(address: str, location: str | None) -> str:
 
 
 def shown(address: str) -> str:
-    """An address for messages: without its query and user, which may be secrets, and not too long."""
+    """An address for messages: without its query and user, which may be secrets, escaped, and not too long."""
     start, separator, rest = address.partition("://")
     rest = rest.partition("?")[0].partition("#")[0]
     host, slash, path = rest.partition("/")
     clean = f"{start}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else start
+    clean = printable(clean)
     return f"{clean[:200]}..." if len(clean) > 200 else clean

@@ -33,6 +33,7 @@ from urllib3.exceptions import (
 
 from zoo import __version__
 from zoo.errors import FetchError, Unavailable
+from zoo.escaping import printable
 from zoo.store.addresses import Origin, origin_of, shown
 from zoo.store.pieces import Pieces
 
@@ -169,15 +170,17 @@ def _in_our_words(address: str) -> Iterator[None]:
     except SSLError as error:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
             raise FetchError(
-                f"{where}: the server's certificate is not valid ({error}). Nothing was fetched. Behind a "
+                f"{where}: the server's certificate is not valid ({printable(error)}). Nothing was fetched. Behind a "
                 "company's proxy, set SSL_CERT_FILE to its certificates."
             ) from error
-        raise Unavailable(f"{where}: the encrypted connection failed ({error}).") from error
+        raise Unavailable(
+            f"{where}: the encrypted connection failed ({printable(error)})."
+        ) from error
     except (LocationValueError, ProxySchemeUnknown) as error:
-        raise FetchError(f"{where} cannot be reached: {error}.") from error
+        raise FetchError(f"{where} cannot be reached: {printable(error)}.") from error
     except InvalidHeader as error:
         raise FetchError(
-            f"{where} answers with a header that contradicts itself: {error}."
+            f"{where} answers with a header that contradicts itself: {printable(error)}."
         ) from error
     except NameResolutionError as error:
         raise Unavailable(
@@ -196,4 +199,4 @@ def _in_our_words(address: str) -> Iterator[None]:
 
 
 def _reason(error: HTTPError) -> str:
-    return str(error).rpartition(": ")[2] or type(error).__name__
+    return printable(str(error).rpartition(": ")[2] or type(error).__name__)

@@ -19,6 +19,16 @@ def test_a_fresh_process_finds_the_same(file: Path) -> None:
     assert found["params"] == sum(tensor.numel() for tensor in zoo.load(file).parameters())
 
 
+def test_the_folder_one_is_in_brings_no_modules(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file there that is called like a library is not run."""
+    (tmp_path / "safetensors.py").write_text("import pathlib; pathlib.Path('run').touch()")
+    monkeypatch.chdir(tmp_path)
+    assert examine_afresh(file)["params"]
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_holds_nan_is_refused(model: zoo.Model, tmp_path: Path, value: float) -> None:
     """The tensor is named."""

@@ -109,8 +109,9 @@ def test_a_redirect_is_followed_to_a_web_address_or_refused(location: str) -> No
         ("https://me:hidden@host/a", "https://host/a"),
         ("https://host", "https://host"),
         ("https://host/" + "a" * 300, "https://host/" + "a" * 187 + "..."),
+        ("https://host/\x1b[2J\n", r"https://host/\x1b[2J\n"),
     ],
 )
 def test_what_is_shown_of_an_address(address: str, text: str) -> None:
-    """Neither its query nor its user, and not too much."""
+    """Neither its query nor its user, nothing that a terminal obeys, and not too much."""
     assert shown(address) == text
