@@ -60,7 +60,7 @@ def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] |
     """
     kind, chosen, left = _of_one_kind(name, files)
     notes = [f"{len(left)} other files are left out: {some(left)}"] if left else []
-    if all(len(file.path.parts) == 1 for file in chosen):
+    if kind == "audio" and all(len(file.path.parts) == 1 for file in chosen):
         items = [spoken_item(name, file) for file in chosen]
     else:
         items = [_foldered_item(name, file, splits=_has_splits(chosen)) for file in chosen]

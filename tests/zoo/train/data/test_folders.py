@@ -61,6 +61,7 @@ def test_a_speaker_is_held_out() -> None:
         (["a/1.jpg", "b/2.wav"], None, "x holds 1 images and 1 sounds; give one kind"),
         (["a/1.doc"], None, "x holds no images .* and no sounds"),
         (["1.jpg", "a/2.jpg"], None, "1.jpg lies in no class folder"),
+        (["1.jpg", "2.jpg"], None, "1.jpg lies in no class folder"),
         (["hello.wav"], None, "hello.wav does not say its class"),
         (["test/a/1.jpg"], None, "no folder 'train'"),
         (["1_ann_0.wav"], ("speaker", "bob"), "no speaker 'bob'; there are ann"),
