@@ -26,10 +26,8 @@ def count(x: Tensor, mask: Tensor | None) -> Tensor | int:
 
 def mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the mean over real positions, (N, C), in the dtype of x."""
-    if mask is None and x.dtype.itemsize > 2:
-        return x.flatten(2).mean(2)
-    # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`. A sum
-    # in float16 could overflow where the mean does not.
+    # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`, and in any dtype
+    # its gradient is written as a map. A sum in float16 could overflow where the mean does not.
     wide = torch.float32 if x.dtype == torch.float16 else None
     total = fill(x, mask, 0.0).flatten(2).sum(2, dtype=wide)  # (N, C)
     number = count(x, mask)

@@ -32,9 +32,9 @@ def real_strips(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _means(x: Tensor, mask: Tensor | None, axis: int) -> Tensor:
-    if mask is None and x.dtype != torch.float16:
-        return x.mean(axis)
-    # A sum in float16 could overflow where the mean does not.
+    if mask is None and x.dtype == torch.bfloat16 and x.is_contiguous():
+        return x.mean(axis)  # whose gradient is written as a map: there torch adds it up faster
+    # A sum and a division else, as in `masking.mean`, and for the same reasons.
     wide = torch.float32 if x.dtype == torch.float16 else None
     if mask is None:
         return (x.sum(axis, dtype=wide) / x.shape[axis]).to(x.dtype)

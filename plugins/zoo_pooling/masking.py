@@ -56,10 +56,8 @@ def count(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the mean over real positions, (N, C), in the dtype of x."""
-    if mask is None and x.dtype.itemsize > 2:
-        return x.mean(axes(x))
-    # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`. A sum
-    # in float16 could overflow where the mean does not.
+    # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`, and in any dtype
+    # its gradient is written as a map. A sum in float16 could overflow where the mean does not.
     wide = torch.float32 if x.dtype == torch.float16 else None
     if mask is None:
         return (x.sum(axes(x), dtype=wide) / math.prod(x.shape[2:])).to(x.dtype)
