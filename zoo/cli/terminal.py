@@ -145,11 +145,11 @@ def wrap(
 
 
 def count(number: int | None) -> str:
-    """A number of parameters for people: `0.3 M`."""
+    """A number of parameters for people: `1.2 M`."""
     if number is None:
         return ""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size or (unit == "M" and number >= 10**5):
+        if number >= size:
             return f"{number / size:.1f} {unit}"
     return str(number)
 
