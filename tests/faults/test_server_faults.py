@@ -387,6 +387,22 @@ def test_a_drip_of_headers(serve: Serve, fetch: Fetch) -> None:
     assert time.monotonic() - begin < 5
 
 
+def test_a_drip_of_chunk_sizes(serve: Serve, fetch: Fetch) -> None:
+    """What stands between the pieces of a body is none of its bytes, and has to come in time, too."""
+
+    def drip(exchange: Exchange) -> None:
+        exchange.head(200, Transfer_Encoding="chunked")
+        exchange.raw(b"5")
+        while not exchange.server.stopped.is_set():
+            exchange.raw(b"0")
+            exchange.wait(0.05)
+
+    begin = time.monotonic()
+    with pytest.raises(Unavailable, match="the server did not go on in time"):
+        fetch(serve(drip).place(read=0.2))
+    assert time.monotonic() - begin < 5
+
+
 # Answers that are something else
 
 

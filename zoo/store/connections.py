@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from socket import SHUT_RDWR, socket
 from threading import Event, Timer
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -45,7 +45,7 @@ class _PromptHttp(HTTPConnection):
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         """Wait for the head of the answer."""
-        with _in_time(self):
+        with _in_time(self.timeout, lambda: self.sock.shutdown(SHUT_RDWR)):
             return super().getresponse()
 
 
@@ -54,7 +54,7 @@ class _PromptHttps(HTTPSConnection):
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         """Wait for the head of the answer."""
-        with _in_time(self):
+        with _in_time(self.timeout, lambda: self.sock.shutdown(SHUT_RDWR)):
             return super().getresponse()
 
 
@@ -109,19 +109,29 @@ class Connections:
         return self._managers[proxy]
 
 
-def pieces(response: urllib3.BaseHTTPResponse, address: str) -> Pieces:
+def pieces(response: urllib3.BaseHTTPResponse, address: str, *, read: float) -> Pieces:
     """The body of an answer as it comes; closing it drops the rest, and the connection.
+
+    Args:
+        response: The answer.
+        address: Where it came from.
+        read: Seconds to wait for the next bytes.
 
     Raises:
         Unavailable: It broke off, or nothing came for too long.
     """
 
-    def read() -> Iterator[bytes]:
+    def receive() -> Iterator[bytes]:
         with _in_our_words(address):
-            while piece := response.read1(_PIECE):
+            while piece := next_one():
                 yield piece
 
-    return Pieces(read(), response.close)
+    def next_one() -> bytes:
+        # Before each chunk stands its size, which is no piece of the body: it, too, has to be whole in time.
+        with _in_time(read, lambda: _shut(response)) if response.chunked else nullcontext():
+            return response.read1(_PIECE)
+
+    return Pieces(receive(), response.close)
 
 
 def _through(proxy: str) -> urllib3.PoolManager:
@@ -142,24 +152,29 @@ def _proxy_for(origin: Origin) -> str | None:
 
 
 @contextmanager
-def _in_time(connection: HTTPConnection) -> Iterator[None]:
+def _in_time(timeout: float | None, cut: Callable[[], None]) -> Iterator[None]:
     """Cut a connection off if this takes longer than twice its timeout, which begins anew with each byte."""
-    late, sock = Event(), connection.sock
+    late = Event()
 
-    def cut() -> None:
+    def end() -> None:
         late.set()
-        with suppress(OSError):
-            sock.shutdown(SHUT_RDWR)
+        with suppress(OSError, AttributeError):  # it is closed already
+            cut()
 
-    timer = Timer(2 * float(connection.timeout or 0), cut)
+    timer = Timer(2 * float(timeout or 0), end)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        if late.is_set():  # what was read until then looks like a whole head
+        if late.is_set():  # what was read until then looks whole
             raise TimeoutError
+
+
+def _shut(response: urllib3.BaseHTTPResponse) -> None:
+    with socket(fileno=os.dup(response.fileno())) as connection:
+        connection.shutdown(SHUT_RDWR)
 
 
 @contextmanager
@@ -192,7 +207,7 @@ def _in_our_words(address: str) -> Iterator[None]:
         ) from error
     except (ConnectTimeoutError, NewConnectionError) as error:
         raise Unavailable(f"{where} cannot be reached: {_reason(error)}.") from error
-    except ReadTimeoutError as error:
+    except (ReadTimeoutError, TimeoutError) as error:
         raise Unavailable(f"{where}: the server did not go on in time.") from error
     except HTTPError as error:
         raise Unavailable(f"{where}: the connection broke off ({_reason(error)}).") from error

@@ -74,7 +74,7 @@ class HttpPlace:
                 headers["If-Range"] = validator
         response, final = self._get(address, headers)
         try:
-            body = _body(response, final, start)
+            body = _body(response, final, start, self._times["read"])
         except BaseException:
             response.close()
             raise
@@ -119,7 +119,7 @@ class HttpPlace:
         return self._connections.get(address, headers)
 
 
-def _body(response: BaseHTTPResponse, address: str, start: int) -> Body | None:
+def _body(response: BaseHTTPResponse, address: str, start: int, read: float) -> Body | None:
     """What an answer gives; None if it gives nothing because of the range that was asked for."""
     from zoo.store.connections import pieces
 
@@ -152,7 +152,13 @@ def _body(response: BaseHTTPResponse, address: str, start: int) -> Body | None:
     elif _NUMBER.match(length) and not chunked:
         size = int(length)
     validator = _strong(response.headers.get("ETag"))
-    return Body(pieces(response, address), begin, size, validator, ends=chunked or size is not None)
+    return Body(
+        pieces(response, address, read=read),
+        begin,
+        size,
+        validator,
+        ends=chunked or size is not None,
+    )
 
 
 def _strong(etag: str | None) -> str | None:
