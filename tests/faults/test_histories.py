@@ -168,8 +168,10 @@ class Histories(RuleBasedStateMachine):
     @precondition(honest)
     @rule(which=st.randoms(use_true_random=False))
     def roll_back(self, which: random.Random) -> None:
-        """Serve an older index."""
+        """Serve an older index to one who may have seen the newest."""
+        self.refresh()
         self._serve(which.choice(self.snapshots))
+        self.refresh()
 
     @precondition(honest)
     @rule(which=st.randoms(use_true_random=False))
