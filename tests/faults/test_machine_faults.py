@@ -43,6 +43,11 @@ except ZooError as error:
 """
 
 
+def _take_interrupts() -> None:
+    """Undo what shells do to processes in the background, and these hand on: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(server: Any, blob: Blob, store: Cache, before: str = "", **arguments: Any) -> Any:
     """Start a process that fetches the blob, after doing something else."""
     program = FETCH.format(
@@ -53,7 +58,10 @@ def start(server: Any, blob: Blob, store: Cache, before: str = "", **arguments: 
         root=store.root,
     )
     return subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, **arguments
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        **{"preexec_fn": _take_interrupts, **arguments},
     )
 
 

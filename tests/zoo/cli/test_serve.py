@@ -16,6 +16,11 @@ from zoo.cli import serve
 from zoo.cli.arguments import make_parser
 
 
+def _take_interrupts() -> None:
+    """Undo what shells do to processes in the background, and these hand on: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str, str]:
     """Start the command in a process of its own, and return it with the address that it gives and its second line."""
     process = subprocess.Popen(
@@ -24,6 +29,7 @@ def start(folder: Path, *options: str) -> tuple[subprocess.Popen[str], str, str]
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=_take_interrupts,  # noqa: PLW1509 - it takes no lock
     )
     assert process.stdout is not None
     first = process.stdout.readline()
