@@ -176,8 +176,9 @@ class Histories(RuleBasedStateMachine):
     @precondition(honest)
     @rule(which=st.randoms(use_true_random=False))
     def forge(self, which: random.Random) -> None:
-        """Serve an index in which a version has other bytes."""
+        """Serve an index in which a version has other bytes, to one who may have used that version."""
         number = which.choice(list(self.contents))
+        self._try(f"team/a_net@{number}")
         content = self.contents[number] + b", forged"
         sha256 = hashlib.sha256(content).hexdigest()
         write_blob(self.place, sha256, content, self.base)
@@ -187,6 +188,8 @@ class Histories(RuleBasedStateMachine):
             entry["weights"] = {"sha256": sha256, "size": len(content)}
 
         change_index(self.place, self.base, edit)
+        self.refresh()
+        self._try(f"team/a_net@{number}")
 
     @precondition(lambda self: not self.honest())
     @rule()
