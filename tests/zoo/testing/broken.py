@@ -141,6 +141,15 @@ class NeedsContiguous(Sound):
         return super().mean(x.view(x.shape[0], -1).view(x.shape), mask)
 
 
+class ParameterOfFiveAxes(Sound):
+    def __init__(self, channels: int, *, ndim: int = 2, scale: float = 1.0) -> None:
+        super().__init__(channels, ndim=ndim, scale=scale)
+        self.kernels = nn.Parameter(torch.ones(1, 1, channels, 1, 1))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return super().forward(x, mask) * self.kernels.view(1, -1, *[1] * self.ndim).to(x.dtype)
+
+
 class WritesOnItsInput(Sound):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x.clamp_(min=0)

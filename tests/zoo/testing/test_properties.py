@@ -37,6 +37,7 @@ BROKEN = [
     ("batch_of_one", broken.NeedsABatch),
     ("channels", broken.NeedsManyChannels),
     ("channels_last", broken.NeedsContiguous),
+    ("channels_last", broken.ParameterOfFiveAxes),
     ("input_unchanged", broken.WritesOnItsInput),
     ("deterministic", broken.DropsInEval),
     ("no_grad", broken.OtherRoadWithoutGradients),
