@@ -75,10 +75,11 @@ class FolderPlace:
         with (
             _new_file(target, content) as temporary,
             _locked(target.parent),
-            _claimed(temporary, target),
+            _claimed(temporary, target) as claim,
         ):
             try:
-                unchanged = _validator(target.stat()) == validator
+                # Last of all: one who was too slow has lost the claim to another.
+                unchanged = _validator(target.stat()) == validator and claim.samefile(temporary)
                 if unchanged:
                     os.replace(temporary, target)
             except FileNotFoundError:
@@ -172,7 +173,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _claimed(temporary: Path, target: Path) -> Iterator[None]:
+def _claimed(temporary: Path, target: Path) -> Iterator[Path]:
     claim = target.with_name(f".{target.name}.claim")
     try:
         if _is_left_behind(claim, temporary):
@@ -182,11 +183,13 @@ def _claimed(temporary: Path, target: Path) -> Iterator[None]:
         raise AlreadyThere(f"{target} is being changed by somebody else.") from None
     except OSError as error:
         raise _failure(target, "written", error) from error
+    own = temporary.stat()
     try:
-        yield
+        yield claim
     finally:
         with suppress(OSError):
-            claim.unlink()
+            if os.path.samestat(claim.stat(), own):
+                claim.unlink()
 
 
 def _is_left_behind(claim: Path, temporary: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from zoo import FetchError, InvalidValue
 from zoo.errors import AlreadyThere, NotFound
+from zoo.store import folder
 from zoo.store.folder import FolderPlace, folder_of
 
 CONTENT = os.urandom(3 * 2**20 + 7)
@@ -139,10 +141,13 @@ def test_a_file_that_was_deleted_is_not_replaced(place: FolderPlace, tmp_path: P
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("lying", [False, True])
 def test_of_eight_who_replace_one_file_at_once_one_succeeds(
-    place: FolderPlace, tmp_path: Path
+    place: FolderPlace, tmp_path: Path, lying: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lock on the folder makes them take turns."""
+    """The lock on the folder makes them take turns; one that lies changes nothing."""
+    if lying:
+        monkeypatch.setattr(fcntl, "flock", lambda handle, operation: None)
     validator = validator_of(place)
 
     def replace(number: int) -> bool:
@@ -156,6 +161,37 @@ def test_of_eight_who_replace_one_file_at_once_one_succeeds(
         done = list(pool.map(replace, range(8)))
     assert sum(done) == 1
     assert (tmp_path / "file").read_bytes() == str(done.index(True)).encode()
+
+
+def test_the_claim_of_one_who_was_killed_is_taken_away(
+    place: FolderPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is so old that nobody can be at work."""
+    (tmp_path / ".file.claim").touch()
+    with pytest.raises(AlreadyThere, match="is being changed by somebody else"):
+        place.replace("file", b"new", validator=validator_of(place))
+    monkeypatch.setattr(folder, "_LONGEST_CLAIM", -1.0)
+    place.replace("file", b"new", validator=validator_of(place))
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_one_whose_claim_was_taken_away_does_not_write(
+    place: FolderPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was stopped for a while: another is at work."""
+    read, claim = validator_of(place), tmp_path / ".file.claim"
+
+    def take_away(found: os.stat_result) -> str:
+        claim.unlink()
+        claim.touch()
+        return read
+
+    monkeypatch.setattr(folder, "_validator", take_away)
+    with pytest.raises(AlreadyThere, match="was changed meanwhile"):
+        place.replace("file", b"new", validator=read)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert claim.exists()
 
 
 @pytest.mark.parametrize("call", ["os.link", "os.fsync", "os.open"])
@@ -173,7 +209,7 @@ def test_a_folder_that_refuses_is_an_error_that_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("base", "folder"),
+    ("base", "path"),
     [
         ("/a/b", "/a/b"),
         ("a/b", "a/b"),
@@ -181,9 +217,9 @@ def test_a_folder_that_refuses_is_an_error_that_leaves_nothing(
         ("file://localhost/a", "/a"),
     ],
 )
-def test_the_folder_of_an_address(base: str, folder: str) -> None:
+def test_the_folder_of_an_address(base: str, path: str) -> None:
     """A path is one, too."""
-    assert folder_of(base) == Path(folder)
+    assert folder_of(base) == Path(path)
 
 
 @pytest.mark.parametrize("base", ["file://host/a", "https://host/a", "file://"])
