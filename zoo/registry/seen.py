@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS versions (
 );
 COMMIT;
 """
+_TURN = 60.0  # seconds to wait while others write, each a moment
 _TAKE = "INSERT OR REPLACE INTO places VALUES (?, ?, ?)"
 # Another process may have seen a newer index meanwhile.
 _RAISE = (
@@ -176,7 +177,7 @@ class Seen:
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
-            with closing(sqlite3.connect(self._file())) as connection, connection:
+            with closing(sqlite3.connect(self._file(), timeout=_TURN)) as connection, connection:
                 connection.executescript(_TABLES)
                 connection.execute(statement, values)
         except (OSError, sqlite3.Error) as error:
@@ -187,7 +188,9 @@ class Seen:
 
 
 def _answer(file: Path, mode: str, look_up: Callable[[sqlite3.Connection], Result]) -> Result:
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True)) as connection:
+    with closing(
+        sqlite3.connect(f"{file.as_uri()}?mode={mode}", timeout=_TURN, uri=True)
+    ) as connection:
         return look_up(connection)
 
 

@@ -172,8 +172,8 @@ def test_a_read_only_cache_is_held_to_and_remembers_nothing_new(
     Seen(cache).admit_index(HERE, "tests", 7)
     connect = sqlite3.connect
 
-    def read_only(target: object, *, uri: bool = False) -> sqlite3.Connection:
-        return connect(target if uri else f"file:{target}?mode=ro", uri=True)  # type: ignore[arg-type]  # both are texts
+    def read_only(target: object, *, timeout: float, uri: bool = False) -> sqlite3.Connection:
+        return connect(target if uri else f"file:{target}?mode=ro", timeout, uri=True)  # type: ignore[arg-type]  # both are texts
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
     Seen(cache).admit_index(HERE, "tests", 8)
