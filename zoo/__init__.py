@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from zoo.registry.managing import registries as registries
     from zoo.registry.managing import remove_registry as remove_registry
     from zoo.spec import Spec as Spec
+    from zoo.store import offline as offline
     from zoo.transports import Body as Body
     from zoo.transports import Transport as Transport
 
@@ -105,6 +106,7 @@ _PUBLIC = {
     "zoo.registry": ("Registry",),
     "zoo.registry.managing": ("add_registry", "refresh", "registries", "remove_registry"),
     "zoo.spec": ("Spec",),
+    "zoo.store": ("offline",),
     "zoo.transports": ("Body", "Transport"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zoo import WeightsError
+from zoo import Offline, WeightsError, offline
 
 _INSIDE = "model.safetensors"
 
@@ -30,6 +30,7 @@ def load(model: Any, architecture: str, source: bool | str, options: dict[str, A
 
     Raises:
         WeightsError: There are none, they cannot be got, or they are of another model.
+        Offline: They are not cached, and the network is switched off.
     """
     name = f"timm/{architecture}"
     path = _published(name, model.pretrained_cfg) if source is True else _given(str(source), name)
@@ -65,10 +66,22 @@ def _published(name: str, config: dict[str, Any]) -> Path:
             f"timm publishes no weights for {name}{pickled}. Leave 'pretrained' out, or give a "
             'safetensors file: pretrained="/path/to/file.safetensors".'
         )
-    from huggingface_hub import hf_hub_download
+    return _from_hub(name, repository, file)
+
+
+def _from_hub(name: str, repository: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     repository, _, revision = repository.partition("@")
+    if offline():  # the client asks the hub other things even where it may only look into its cache
+        cached = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(cached, str):
+            return Path(cached)
+        raise Offline(
+            f"The weights of {name} are not cached, and ZOO_OFFLINE forbids the network. Unset it, or give a "
+            'file: pretrained="/path/to/file.safetensors".'
+        )
     try:
         return Path(hf_hub_download(repository, file, revision=revision or None))
     except LocalEntryNotFoundError as error:  # a kind of the next, but it says that nobody answered

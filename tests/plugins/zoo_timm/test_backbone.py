@@ -13,6 +13,7 @@ from timm.layers.drop import DropPath
 from torch import nn
 from zoo_timm.backbone import TimmBackbone
 
+import zoo
 from zoo import InvalidValue, UnknownName, WeightsError
 
 
@@ -246,6 +247,23 @@ def test_a_truncated_file_is_refused(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(saved.read_bytes()[:1_000_000])
     with pytest.raises(WeightsError, match="no whole safetensors file"):
         TimmBackbone(3, architecture="resnet18").load_pretrained(str(tmp_path))
+
+
+def test_offline_nobody_is_asked_for_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, saved: Path, no_network: None
+) -> None:
+    """ZOO_OFFLINE holds for the client of the hub, too; what that has cached is taken."""
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(zoo.Offline, match=r"timm/resnet18 are not cached, and ZOO_OFFLINE forbids"):
+        zoo.create("timm/resnet18", pretrained=True)
+    repository = timm.get_pretrained_cfg("resnet18").hf_hub_id.replace("/", "--")
+    cached = tmp_path / f"models--{repository}"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("0" * 40)
+    (cached / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    (cached / "snapshots" / ("0" * 40) / "model.safetensors").symlink_to(saved)
+    assert zoo.create("timm/resnet18", pretrained=True).ref is None
 
 
 def test_weights_of_another_model_are_refused_and_nothing_is_loaded(saved: Path) -> None:
