@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     Class = TypeVar("Class", bound=type[nn.Module])
 
 _HOOK_OF_KIND = {"backbone": "zoo_backbones", "attention": "zoo_attentions", "head": "zoo_heads"}
+# What a component of each kind is, and how a spec says it, for those who say it as another kind.
+_PLACE_OF_KIND = {
+    "backbone": "{name} is a backbone, which stands first: '{name} + avg'.",
+    "attention": "{name} is an attention, which says its slot: {name}@branch.",
+    "head": "{name} is a head, which has no slot: 'attn_cnn + {name}'.",
+}
 
 
 class PluginWarning(UserWarning):
@@ -152,7 +158,14 @@ class Catalog:
         return component
 
     def _nobody_offers(self, kind: str, name: str) -> str:
-        message = f"No plug-in offers {kind}/{name}. {near_misses(name, (o.name for o in self.components(kind)))}"
+        elsewhere = [other for other in KINDS if self._offers.get((other, name))]
+        if elsewhere:
+            hint = " ".join(_PLACE_OF_KIND[other].format(name=name) for other in elsewhere)
+        elif name == "native":
+            hint = "native is the head that a backbone brings: 'timm/resnet50 + native'."
+        else:
+            hint = near_misses(name, (offer.name for offer in self.components(kind)))
+        message = f"No plug-in offers {kind}/{name}. {hint}"
         out = [
             f"{plugin.entry.name} ({plugin.state})"
             for plugin in self.plugins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 import warnings
@@ -170,6 +171,21 @@ def test_an_unknown_name_is_answered_with_the_near_misses() -> None:
         UnknownName, match=r"'atention' is no kind of component\. Did you mean 'attention'"
     ):
         zoo.list_components("atention")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        ("head", "se", "se is an attention, which says its slot: se@branch."),
+        ("attention", "avg", "avg is a head, which has no slot: 'attn_cnn + avg'."),
+        ("head", "attn_cnn", "attn_cnn is a backbone, which stands first: 'attn_cnn + avg'."),
+        ("head", "native", "native is the head that a backbone brings: 'timm/resnet50 + native'."),
+    ],
+)
+def test_a_name_of_another_kind_is_answered_with_its_place(kind: str, name: str, hint: str) -> None:
+    """And not with what happens to be spelled like it."""
+    with pytest.raises(UnknownName, match=re.escape(f"No plug-in offers {kind}/{name}. {hint}")):
+        plugins.catalog().component(kind, name)
 
 
 def test_a_name_space_answers_for_all_names_in_it(make_plugin: MakePlugin) -> None:
