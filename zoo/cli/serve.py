@@ -8,9 +8,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from zoo.cli.terminal import complain, flush, say
-from zoo.errors import ZooError
+from zoo.errors import InvalidValue, ZooError
 
 SUMMARY = "serve a registry's folder to others, read-only, over HTTP"
+
+_LAST_PORT = 65_535
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,6 +34,10 @@ def run(args: Namespace) -> int:
     from zoo.registry import Registry
     from zoo.serving import MirrorServer
 
+    if not 0 <= args.port <= _LAST_PORT:
+        raise InvalidValue(
+            f"--port: {args.port} is no port. Give one from 1 to {_LAST_PORT}, or 0 for a free one."
+        )
     registry = Registry(Path(args.folder))
     log = _nothing if args.quiet else _log
     with MirrorServer(Path(args.folder).resolve(), args.host, args.port, log=log) as server:

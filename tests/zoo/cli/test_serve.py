@@ -83,6 +83,14 @@ def test_a_port_that_is_no_number_is_refused(command, tmp_path: Path) -> None:
     assert "argument --port: invalid int value: 'http'" in outcome.err
 
 
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_out_of_range_is_refused(command, make_registry, port: str) -> None:
+    """With the range, before anything listens."""
+    outcome = command("serve", str(make_registry().root), "--port", port)
+    assert outcome.code == 2
+    assert f"--port: {port} is no port. Give one from 1 to 65535, or 0 for a free" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("host", "alone"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
