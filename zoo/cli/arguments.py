@@ -58,10 +58,12 @@ def whole_number(text: str, option: str) -> int:
         digits, unit = digits[:-1].strip(), _UNITS[digits[-1]]
     try:
         number = float(digits) * unit
-        if 0 <= number < 2**63:
-            return int(number)
     except ValueError:
-        pass
+        number = float("nan")
+    if 0 <= number < 2**63:
+        return int(number)
+    if number < 0:
+        raise InvalidValue(f"{option}: {text!r} is too small. Give at least 0.")
     raise InvalidValue(f"{option}: {text!r} is no number. Write it like 300k, 1.5M or 1000000.")
 
 

@@ -25,8 +25,15 @@ def test_a_number_may_have_a_unit(text, number):
     assert whole_number(text, "--max-params") == number
 
 
-@pytest.mark.parametrize("text", ["", "k", "many", "-1", "1T", "nan", "inf", "1e40"])
+@pytest.mark.parametrize("text", ["", "k", "many", "1T", "nan", "inf", "1e40"])
 def test_what_is_no_number_is_refused(text):
     """Anything else is an error that shows the forms there are."""
     with pytest.raises(InvalidValue, match=r"--max-params: .* is no number. Write it like 300k"):
         whole_number(text, "--max-params")
+
+
+@pytest.mark.parametrize("text", ["-1", "-2k", "-inf"])
+def test_a_negative_number_is_refused_as_such(text):
+    """With the least that there can be: it is a number, only none of things."""
+    with pytest.raises(InvalidValue, match=rf"--limit: '{text}' is too small. Give at least 0\."):
+        whole_number(text, "--limit")
