@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, UnknownName
 from zoo.grammar import is_short_form, parse
 from zoo.plugins import catalog
 from zoo.spec import Spec
@@ -50,9 +50,7 @@ def read_subject(what: str) -> Subject:
     elif is_short_form(what):
         subject = Subject(parse(what), {}, "spec")
     else:
-        from zoo.api import describe
-
-        version = describe(what)
+        version = _described(what)
         subject = Subject(version.spec.to_data(), dict(version.recipe), str(version.ref), version)
     _check(subject)
     return subject
@@ -115,6 +113,19 @@ def finetuning_recipe(recipe: Mapping[str, Any], *, whole: bool) -> dict[str, An
 
 
 _UNPACED = ("augment", "batch_size", "channels_last", "label_smoothing", "mixup", "precision")
+
+
+def _described(ref: str) -> Version:
+    from zoo.api import describe
+
+    try:
+        return describe(ref)
+    except UnknownName as error:
+        try:
+            catalog().component("backbone", ref)
+        except UnknownName:
+            raise error from None
+        raise UnknownName(f"{error} A backbone has that name; write '{ref} + avg'.") from error
 
 
 def _from_file(path: Path) -> Subject:

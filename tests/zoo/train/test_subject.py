@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 import zoo
-from zoo.errors import ZooError
+from zoo.errors import UnknownName, ZooError
 from zoo.train.subject import (
     asked_input,
     finetuning_recipe,
@@ -60,6 +60,15 @@ def test_mistakes_are_found_before_the_data_are_read(
     path.write_text(content)
     with pytest.raises(ZooError, match=message):
         read_subject(str(path))
+
+
+@pytest.mark.parametrize("name", ["attn_cnn", "timm/resnet18"])
+def test_a_backbone_alone_is_answered_with_the_spec_to_write(name: str) -> None:
+    """Of a name space, too; what is no backbone gets no such advice."""
+    with pytest.raises(UnknownName, match=f"A backbone has that name; write '{name} . avg'"):
+        read_subject(name)
+    with pytest.raises(UnknownName, match=r"No variant is called 'cbam'\. Known: [^.]*\.$"):
+        read_subject("cbam")
 
 
 def test_an_input_is_what_spec_and_backbone_say() -> None:
