@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import UnknownName, near_misses
@@ -169,6 +169,11 @@ def names_like(name: str, registries: Sequence[Registry] | None = None) -> str:
     return near_misses(name, names, total=sum(count for _, count in found))
 
 
+def metric_names(registries: Sequence[Registry] | None = None) -> set[str]:
+    """The names of all figures that there are."""
+    return _metrics(index for _, index in _opened(registries))
+
+
 def _opened(registries: Sequence[Registry] | None) -> list[tuple[Registry, Index]]:
     from zoo.registry.defaults import default_registries
     from zoo.registry.resolving import usable
@@ -181,11 +186,15 @@ def _name(row: VariantRow) -> str:
 
 
 def _check_metric(name: str, indices: Sequence[Index]) -> None:
-    known = {metric for index in indices for metric in index.metrics()}
+    known = _metrics(indices)
     if name not in known:
         raise UnknownName(
             f"Nothing to sort by is called {name!r}. {near_misses(name, known | {'ref', 'params'})}"
         )
+
+
+def _metrics(indices: Iterable[Index]) -> set[str]:
+    return {metric for index in indices for metric in index.metrics()}
 
 
 def _family(family: str, offers: Catalog) -> set[str]:

@@ -22,7 +22,7 @@ from zoo.cli.terminal import (
 )
 from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.listing import VariantRow, find_variants, names_like
+from zoo.listing import VariantRow, find_variants, metric_names, names_like
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -172,7 +172,9 @@ def component_data(component: Component) -> dict[str, object]:
 
 
 def _check_names(args: Namespace) -> None:
-    """Refuse names of components that nobody offers: they are the likeliest reason for an empty list."""
+    """Refuse names of components and metrics that nobody offers: they are the likeliest reason for an empty list."""
+    from zoo.registry.queries import Condition
+
     for kind in KINDS:
         name = getattr(args, kind)
         if name is None or _is_pattern(name) or "/" in name:
@@ -180,6 +182,11 @@ def _check_names(args: Namespace) -> None:
         known = [component.name for component in api.list_components(kind)]
         if name not in known:
             raise UnknownName(f"No plug-in offers {kind}/{name}. {near_misses(name, known)}")
+    if args.metric is not None:
+        metric = Condition.parse(args.metric).metric
+        figures = metric_names()
+        if metric not in figures:
+            raise UnknownName(f"No variant has a metric {metric!r}. {near_misses(metric, figures)}")
 
 
 def _nothing_found(args: Namespace) -> str:

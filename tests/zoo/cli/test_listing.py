@@ -123,6 +123,14 @@ def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
         (["--backbone", "attn_cn"], "No plug-in offers backbone/attn_cn. Did you mean 'attn_cnn'"),
         (["--family", "chanel"], "There is no family 'chanel'. Did you mean 'channel'?"),
         (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'"),
+        (
+            ["--metric", "top1"],
+            "No variant has a metric 'top1'. Known: 'mnist/test/top1', 'mnist/v",
+        ),
+        (
+            ["--metric", "mnist/test/top2>0.9"],
+            "No variant has a metric 'mnist/test/top2'. Did you mean 'mnist/test/top1'",
+        ),
         (["--metric", ">"], "'>' is no condition on a metric"),
         (["--max-params", "lots"], "--max-params: 'lots' is no number."),
         (["--limit", "x"], "--limit: 'x' is no number."),
