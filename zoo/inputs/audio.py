@@ -65,6 +65,8 @@ def _open(sample: Any) -> tuple[Tensor, int]:
             content = Path(sample).read_bytes()
         except FileNotFoundError:
             raise InvalidValue(f"There is no file {source}.") from None
+        except IsADirectoryError:
+            raise InvalidValue(f"{source} is a folder; give a WAV file.") from None
         except (OSError, ValueError) as error:
             raise InvalidValue(f"The sound {source} cannot be read: {error}.") from None
         array, rate = read_wav(content, source)

@@ -119,6 +119,8 @@ def _read(file: str | io.BytesIO, path: str) -> Image.Image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise InvalidValue(f"There is no file {path!r}.") from None
+    except IsADirectoryError:
+        raise InvalidValue(f"{path!r} is a folder; give an image file.") from None
     except UnidentifiedImageError:
         raise InvalidValue(f"{path!r} is no image file that can be read.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

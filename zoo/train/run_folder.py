@@ -57,6 +57,9 @@ class RunFolder:
         """
         try:
             run = _read_json(self._run)
+        except FileNotFoundError:
+            why = f"it has no {self._run.name}" if self.path.is_dir() else "there is no such folder"
+            raise InvalidValue(f"{self.path} holds no run to resume: {why}.") from None
         except (OSError, ValueError) as error:
             raise InvalidValue(
                 f"{self.path} holds no run to resume: {self._run.name} cannot be read ({error})."

@@ -127,6 +127,7 @@ def test_refuses_what_is_no_sound(tmp_path: Path, content: bytes, message: str) 
     ("sample", "message"),
     [
         ("missing.wav", "There is no file 'missing.wav'"),
+        (".", "'.' is a folder; give a WAV file"),
         (np.zeros(8), "an array with its sample rate"),
         ((np.zeros(8), 0), "the sample rate is 0; it is a whole number of 1 to 1000000 Hz"),
         ((np.zeros(8), 8000.5), "the sample rate is 8000.5"),

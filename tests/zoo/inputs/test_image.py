@@ -147,7 +147,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         ("cut.png", "cut.png' cannot be read: "),
         ("text.png", "text.png' is no image file that can be read"),
         ("empty.png", "empty.png' is no image file"),
-        (".", "cannot be read: .*Is a directory"),
+        (".", "' is a folder; give an image file"),
         ("gone.png", "There is no file '.*gone.png'"),
         ("a\0b", "cannot be read: embedded null byte"),
     ]:

@@ -18,6 +18,15 @@ def test_a_run_file_of_others_is_refused(folder: Path) -> None:
         RunFolder(folder).read()
 
 
+def test_a_folder_without_a_run_is_refused(folder: Path) -> None:
+    """One that is not there, and one that holds something else."""
+    with pytest.raises(InvalidValue, match=r"holds no run to resume: there is no such folder\.$"):
+        RunFolder(folder).read()
+    folder.mkdir()
+    with pytest.raises(InvalidValue, match=r"holds no run to resume: it has no run\.json\.$"):
+        RunFolder(folder).read()
+
+
 def test_sittings_are_counted(folder: Path) -> None:
     """Each sitting has a folder in the logs."""
     assert RunFolder(folder).sittings == 0
