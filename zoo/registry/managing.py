@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from zoo.component import KINDS
-from zoo.errors import InvalidValue, RegistryError, UnknownName, ZooError, near_misses
+from zoo.errors import InvalidValue, Offline, RegistryError, UnknownName, ZooError, near_misses
 from zoo.plugins import catalog
 from zoo.registry import Registry, normal_base
 from zoo.registry.configured import read_configured, with_added, without, write_configured
@@ -85,12 +85,24 @@ def refresh(name: str | None = None, *, accept_rollback: bool = False) -> list[R
             )
         one.refresh(accept_rollback=accept_rollback)
         return [one]
-    problems = []
+    problems: list[ZooError] = []
+    not_asked = []
     for registry in found:
         try:
             registry.refresh(accept_rollback=accept_rollback)
+        except Offline as error:
+            not_asked.append((registry.configured_name or registry.base, error))
         except ZooError as error:
             problems.append(error)
+    if len(not_asked) > 1:
+        names = ", ".join(name for name, _ in not_asked)
+        problems.append(
+            Offline(
+                f"The indices of {names} are not fetched: ZOO_OFFLINE forbids the network. Unset it first."
+            )
+        )
+    else:
+        problems += [error for _, error in not_asked]
     if len(problems) > 1:
         raise RegistryError(" ".join(map(str, problems)))
     if problems:

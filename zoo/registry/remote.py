@@ -178,8 +178,9 @@ class RemoteIndex:
                 f"{self._base} holds no registry.yaml, so it is no registry."
             ) from None
         except Offline:
+            whose = f"{self._name} ({self._base})" if self._name else self._base
             raise Offline(
-                f"The index of {self._base} is not fetched: ZOO_OFFLINE forbids the network."
+                f"The index of {whose} is not fetched: ZOO_OFFLINE forbids the network. Unset it first."
             ) from None
 
     def _is_settled(self, max_age: float) -> bool:

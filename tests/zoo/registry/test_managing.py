@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import FetchError, InvalidValue, Registry, RegistryError, UnknownName
+from zoo import FetchError, InvalidValue, Offline, Registry, RegistryError, UnknownName
 from zoo.registry import normal_base
 from zoo.registry.configured import read_configured
 from zoo.registry.seen import RolledBack
@@ -169,6 +169,31 @@ def test_refreshing_all_names_each_that_fails_and_refreshes_the_others(
     ):
         zoo.refresh()
     assert mirror.asked_for("/registry.yaml") == 3
+
+
+def test_offline_every_registry_that_is_not_refreshed_is_named(
+    mirror: Any,
+    make_registry: MakeRegistry,
+    serve: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one sentence for all of them; those in folders are read all the same."""
+    zoo.add_registry("team", mirror.url)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(
+        Offline, match=r"^The index of team \(http://\S+\) is not fetched: .* first\.$"
+    ):
+        zoo.refresh()
+    monkeypatch.delenv("ZOO_OFFLINE")
+    root = make_registry("other", id="other", b_net={"1.0.0": {}}).root
+    assert root is not None
+    zoo.add_registry("other", serve(root).url)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    with pytest.raises(
+        Offline,
+        match=r"^The indices of team, other are not fetched: ZOO_OFFLINE forbids the network\. Unset",
+    ):
+        zoo.refresh()
 
 
 def test_a_rollback_can_be_accepted(mirror: Any, make_registry: MakeRegistry) -> None:
