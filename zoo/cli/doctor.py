@@ -50,8 +50,8 @@ def run(args: Namespace) -> int:
     if args.json:
         say_json([finding._asdict() for finding in findings])
     else:
-        numbers = [(states.count(state), state) for state in (PROBLEM, WARNING)]
-        say("", ", ".join(f"{n} {state}{'' if n == 1 else 's'}" for n, state in numbers) + ".")
+        numbers = [_number(states.count(state), state) for state in (PROBLEM, WARNING)]
+        say("", ", ".join(numbers) + ".")
     return 1 if PROBLEM in states else 0
 
 
@@ -107,7 +107,8 @@ def check_torch() -> Iterator[Finding]:
         import torch
 
         two = float(torch.ones(2).sum())
-        devices = f"{torch.cuda.device_count()} GPUs" if torch.cuda.is_available() else "no GPU"
+        there = torch.cuda.is_available()
+        devices = _number(torch.cuda.device_count(), "GPU") if there else "no GPU"
     except Exception as error:
         yield Finding(
             PROBLEM, f"torch does not work: {type(error).__name__}: {error}", "Reinstall torch."
@@ -116,7 +117,8 @@ def check_torch() -> Iterator[Finding]:
     if two != 2.0:
         yield Finding(PROBLEM, f"torch adds 1 and 1 to {two}", "Reinstall torch.")
     else:
-        yield Finding(OK, f"torch computes with {torch.get_num_threads()} threads and {devices}")
+        threads = _number(torch.get_num_threads(), "thread")
+        yield Finding(OK, f"torch computes with {threads} and {devices}")
 
 
 def check_plugins() -> Iterator[Finding]:
@@ -143,7 +145,9 @@ def check_plugins() -> Iterator[Finding]:
                 for failure in failures
             )
             if not failures:
-                yield Finding(OK, f"{name}: {len(plugin.components)} components load")
+                number = len(plugin.components)
+                loaded = f"{_number(number, 'component')} load{'s' * (number == 1)}"
+                yield Finding(OK, f"{name}: {loaded}")
     for title, origins in name_clashes(offers).items():
         what, _, advice = clash_message(title, origins).partition(". ")
         yield Finding(PROBLEM, what, advice)
@@ -178,6 +182,8 @@ def check_registries() -> Iterator[Finding]:
 
 
 def _check_registry(whose: str, registry: Registry, advice: str) -> Iterator[Finding]:
+    from zoo.registry.remote import in_words
+
     try:
         index = registry.cached_index()
     except ZooError as error:
@@ -188,7 +194,11 @@ def _check_registry(whose: str, registry: Registry, advice: str) -> Iterator[Fin
         yield Finding(WARNING, what, "zoo registry refresh")
         return
     what = f"{whose} {index.id} at {registry.base}"
-    yield Finding(OK, f"{what}: {len(index.names())} variants, serial {index.serial}")
+    age = registry.index_age()
+    if age is not None:  # it lies elsewhere, and is not asked: only the copy here was read
+        what += f", not asked now; its cached index, fetched {in_words(age)} ago"
+    variants = _number(len(index.names()), "variant")
+    yield Finding(OK, f"{what}: {variants}, serial {index.serial}")
     yield from (Finding(WARNING, skipped, "Upgrade attn-zoo.") for skipped in index.skipped)
     if registry.installed and registry.root is not None:
         yield from _check_blobs(registry, registry.root)
@@ -223,6 +233,11 @@ CHECKS = (
     check_registries,
     check_cache,
 )
+
+
+def _number(number: int, noun: str) -> str:
+    """So many of a thing: `1 variant`, `2 variants`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _load_failure(component: Component) -> str:

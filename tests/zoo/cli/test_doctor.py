@@ -93,6 +93,35 @@ def test_the_users_registries_are_looked_at_without_the_network(make_registry, n
     assert "is no list" in problem.what
 
 
+def test_of_a_registry_elsewhere_only_the_cached_index_is_vouched_for(team):
+    """Its server may be dead: the line says what was read, and how old that is."""
+    team.stop()
+
+    found = findings(doctor.check_registries)
+
+    assert (
+        f"the registry team tests at {team.url}, not asked now; its cached index, fetched less than a minute ago: "
+        "2 variants, serial 1" in [one.what for one in found[doctor.OK]]
+    )
+
+
+def test_one_is_not_called_several(command, make_registry, process, make_plugin):
+    """One variant, one thread, one component that loads."""
+    registry = make_registry(small={"1.0.0": {}})
+    make_plugin(
+        "zoo_single",
+        "from zoo import Component, hookimpl\n"
+        "@hookimpl\n"
+        "def zoo_heads():\n"
+        "    return [Component(name='single', target='torch.nn:Identity')]\n",
+    )
+
+    assert ": 1 variant, serial 1\n" in command("doctor", registry=registry).out
+    out = process("doctor", OMP_NUM_THREADS="1").out
+    assert "torch computes with 1 thread and " in out
+    assert "plug-in zoo_single of zoo-single 1.0: 1 component loads\n" in out
+
+
 def test_a_version_of_a_newer_schema_is_a_warning(command, make_registry):
     """What was left out because it is too new is told, and is no problem."""
     done = command("doctor", registry=make_registry(small={"1.0.0": {"schema": 9}}))
