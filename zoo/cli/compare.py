@@ -109,21 +109,24 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
 def _measure(folders: Sequence[Path], args: Namespace) -> None:
     """Measure the models of runs that lack the figure, and write it down in their folders."""
     from zoo.api import load
-    from zoo.cli.data_arguments import data_request
+    from zoo.cli.unseen import trained, unseen_request
     from zoo.train.comparison import read_run
     from zoo.train.data import open_data
     from zoo.train.evaluation import evaluate
     from zoo.train.run_folder import RunFolder
 
-    split, data = args.split or "test", None
+    split, opened, data = args.split or "test", None, None
     for folder in folders:
         run = read_run(folder, args.model)
+        before = {"data": run.data, **(RunFolder(folder).read().get("request") or {})}
+        request = unseen_request(args, trained(str(folder), before))
         if f"{split}/top1" in run.figures:
             continue
         model = load(RunFolder(folder).model_path(args.model))
-        if data is None:
-            tokens = None if model.vocabulary is None else model.vocabulary.tokens()
-            data = open_data(data_request(args), model.spec.to_data()["input"], vocabulary=tokens)
+        tokens = None if model.vocabulary is None else model.vocabulary.tokens()
+        if data is None or opened != (request, tokens):
+            data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
+            opened = (request, tokens)
         if run.data != data.name or model.labels != data.labels:
             raise InvalidValue(f"{folder} was trained on {run.data}, not on {data.name}.")
         score = evaluate(model, data.split(split))
@@ -132,8 +135,8 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
 
 
 def _compare_models(args: Namespace) -> None:
-    from zoo.cli.data_arguments import data_request
-    from zoo.cli.opening import open_model
+    from zoo.cli.opening import open_model, provenance
+    from zoo.cli.unseen import choose, trained, unseen_request
     from zoo.train.comparison import Row, judge_models
     from zoo.train.data import open_data
     from zoo.train.evaluation import evaluate
@@ -147,10 +150,19 @@ def _compare_models(args: Namespace) -> None:
             "A plan says which runs there should be; give the folders of runs with it."
         )
     split, models, rows, scores = args.split or "test", [], [], []
-    for what in args.what:
+    samples = None
+    before = choose(args, [trained(what, provenance(what)) for what in args.what])
+    for what, training in zip(args.what, before, strict=True):
         model = open_model(what)
         tokens = None if model.vocabulary is None else model.vocabulary.tokens()
-        data = open_data(data_request(args), model.spec.to_data()["input"], vocabulary=tokens)
+        request = unseen_request(args, training)
+        data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
+        if samples not in (None, own := (data.name, data.members.get(split))):
+            raise InvalidValue(
+                f"{args.what[0]} and {what} were trained with other splits of {data.name}: there is no {split} split "
+                "that neither has seen. Compare models of one --split-seed and one --hold-out."
+            )
+        samples = own
         if model.labels is not None and model.labels != data.labels:
             raise InvalidValue(f"{what} tells other classes apart than {data.name} has.")
         scores.append(evaluate(model, data.split(split)))

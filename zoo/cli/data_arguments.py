@@ -40,8 +40,7 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--split-seed",
         type=int,
-        default=0,
-        help="of the splits that are made where the data bring none (default: 0)",
+        help="of the splits that are made where the data bring none (default: that of the training, else 0)",
     )
 
 
@@ -63,5 +62,5 @@ def data_request(args: Namespace) -> DataRequest:
         hold_out=args.hold_out,
         unreadable=args.unreadable,
         leaks=args.leaks,
-        split_seed=args.split_seed,
+        split_seed=args.split_seed or 0,
     )

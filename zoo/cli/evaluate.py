@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
-from zoo.cli.opening import open_model, published_figures
+from zoo.cli.opening import open_model, provenance, published_figures
 from zoo.cli.terminal import say, say_json
+from zoo.cli.unseen import trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 SUMMARY = "measure a variant or a file on data"
@@ -45,7 +46,10 @@ def run(args: Namespace) -> int:
         set_threads(args.threads)
     model = open_model(args.what)
     vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
-    data = open_data(data_request(args), model.spec.to_data()["input"], vocabulary=vocabulary)
+    request = data_request(args)
+    if args.split != "all":
+        request = unseen_request(args, trained(args.what, provenance(args.what)))
+    data = open_data(request, model.spec.to_data()["input"], vocabulary=vocabulary)
     if model.labels is not None and model.labels != data.labels:
         raise InvalidValue(
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -24,15 +24,25 @@ def open_model(what: str) -> Model:
 
 def published_figures(what: str) -> dict[str, Any]:
     """The figures that a file or a registry says of a model, by `dataset/split/measure`."""
+    return _said(what, "metrics")
+
+
+def provenance(what: str) -> dict[str, Any]:
+    """What a file or a registry says of where a model came from."""
+    return _said(what, "provenance")
+
+
+def _said(what: str, field: Literal["metrics", "provenance"]) -> dict[str, Any]:
     from zoo.api import describe
 
     if not is_file(what):
-        return describe(what).metrics
+        said: dict[str, Any] = getattr(describe(what), field)
+        return said
     from zoo.files import read_whole
     from zoo.weights import parse
 
-    metrics: dict[str, Any] = parse(read_whole(Path(what)), what).metadata.get("metrics", {})
-    return metrics
+    content = parse(read_whole(Path(what)), what).metadata.get(field)
+    return content if isinstance(content, dict) else {}
 
 
 def is_file(what: str) -> bool:

@@ -307,6 +307,8 @@ def _check_same_data(args: Namespace, request: DataRequest, output: Path) -> Non
     asked, there = data_request(args).to_data(), request.to_data()
     if args.root is None:
         asked["root"] = there["root"]
+    if args.split_seed is None:
+        asked["split_seed"] = there["split_seed"]
     if asked != there:
         raise InvalidValue(
             f"{output} was started with other data; resume it as it was, or start another run."

@@ -31,8 +31,7 @@ def at_path(path: Path, request: DataRequest) -> Listing:
     Raises:
         InvalidValue: It is of no known form; the message lists them.
     """
-    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.partition(".")[0].lower()).strip("-")
-    name = name or "data"
+    name = name_at(path)
     texts = _texts(path)
     if texts:
         if request.held_out is not None:
@@ -55,6 +54,12 @@ def at_path(path: Path, request: DataRequest) -> Listing:
     listing = list_files(name, files, hold_out=request.held_out)
     _check_folders(path, listing)
     return listing
+
+
+def name_at(path: Path) -> str:
+    """What the data at a path are called, before anything is held out."""
+    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.partition(".")[0].lower()).strip("-")
+    return name or "data"
 
 
 def _texts(path: Path) -> dict[Path, str | None]:

@@ -1,0 +1,164 @@
+"""`zoo evaluate` and `zoo compare` measure on the splits that the training kept from the model."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from zoo.cli import main
+from zoo.cli.unseen import Trained, choose, trained, unseen_request
+from zoo.errors import InvalidValue
+from zoo.train.data import open_data
+from zoo.train.data.request import DataRequest
+
+SPEC = "text_cnn(embedding_dim=4, maps=4, kernel_sizes=[2]) + max"
+ARGUMENTS = {
+    "data": "fsdd",
+    "root": "x",
+    "text": None,
+    "label": None,
+    "hold_out": None,
+    "unreadable": "refuse",
+    "leaks": "report",
+    "split_seed": None,
+}
+
+
+class Seeds(NamedTuple):
+    """Data, and the folder of a run for each split seed."""
+
+    data: Path
+    runs: dict[int, Path]
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
+    """Train on 90 texts, divided by 0 and by 7."""
+    folder = tmp_path_factory.mktemp("unseen")
+    data = folder / "texts.csv"
+    lines = [f"{('bad', 'good')[i % 2]} film number {i},{('no', 'yes')[i % 2]}" for i in range(90)]
+    data.write_text("text,label\n" + "\n".join(lines) + "\n")
+    runs = {seed: folder / f"s{seed}" for seed in (0, 7)}
+    for seed, run in runs.items():
+        words = ["train", SPEC, "--data", str(data), "--epochs", "1", "--threads", "1"]
+        assert main([*words, "--split-seed", str(seed), "--output", str(run)]) == 0
+    return Seeds(data, runs)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The split seeds of all data that are opened."""
+    opened: list[int] = []
+
+    def note(request: DataRequest, *args: Any, **options: Any) -> Any:
+        opened.append(request.split_seed)
+        return open_data(request, *args, **options)
+
+    monkeypatch.setattr("zoo.train.data.open_data", note)
+    return opened
+
+
+def run(command: str, seeds: Seeds, *words: object) -> int:
+    """Run a command on the data."""
+    return main([command, *map(str, words), "--data", str(seeds.data), "--threads", "1"])
+
+
+def test_a_file_is_measured_on_the_splits_of_its_training(
+    seeds: Seeds, measured: list[int]
+) -> None:
+    """Without a word of it on the command line, and with the right one."""
+    best = seeds.runs[7] / "best.safetensors"
+    assert run("evaluate", seeds, best) == 0
+    assert run("evaluate", seeds, best, "--split-seed", 7) == 0
+    assert measured == [7, 7]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_samples_of_train_are_not_measured(
+    command: str, seeds: Seeds, measured: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another seed is refused; only for every sample together it does not matter."""
+    best = seeds.runs[7] / "best.safetensors"
+    assert run(command, seeds, best, "--split-seed", 0) == 2
+    message = "was trained with --split-seed 7; --split-seed 0 may measure it on samples that it"
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert measured == []
+    assert run("evaluate", seeds, best, "--split-seed", 0, "--split", "all") == 0
+
+
+def test_each_run_is_measured_on_its_own_splits(
+    seeds: Seeds, measured: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its folder says; another seed is refused even where the figures are there."""
+    folder = seeds.runs[7]
+    assert run("compare", seeds, folder) == 0
+    assert measured == [7]
+    assert json.loads((folder / "evaluations.json").read_text())
+    assert run("compare", seeds, folder, "--split-seed", 0) == 2
+    assert "was trained with --split-seed 7" in " ".join(capsys.readouterr().err.split())
+
+
+def test_models_of_other_splits_are_not_compared(
+    seeds: Seeds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no test split that neither has seen."""
+    files = [seeds.runs[seed] / "last.safetensors" for seed in (0, 7)]
+    assert run("compare", seeds, *files) == 2
+    assert "were trained with other splits of texts" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_is_resumed_with_its_own_seed(
+    seeds: Seeds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the data named again, and not with another seed."""
+    assert run("train", seeds, "--resume", seeds.runs[7]) == 0
+    assert run("train", seeds, "--resume", seeds.runs[7], "--split-seed", 0) == 2
+    assert "was started with other data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "expected"),
+    [
+        (None, Trained("m", "fsdd-speaker-ann", 0, "speaker=ann"), "speaker=ann"),
+        ("speaker=ann", Trained("m", "fsdd-speaker-ann", 0, "speaker=ann"), "speaker=ann"),
+        (None, Trained("m", "other", 0, "speaker=ann"), None),
+        ("speaker=bob", Trained("m", "other", 0), "speaker=bob"),
+        ("speaker=bob", Trained("m", "fsdd"), "speaker=bob"),
+    ],
+)
+def test_what_was_held_out_is_held_out_again(
+    given: str | None, before: Trained, expected: str | None
+) -> None:
+    """In the same data; other data, and trainings of which nothing is known, bind nothing."""
+    args = Namespace(**{**ARGUMENTS, "hold_out": given})
+    assert unseen_request(args, before).hold_out == expected
+
+
+def test_another_hold_out_is_refused() -> None:
+    """Whether something else was held out or nothing; a default that is named is no other."""
+    bob = Namespace(**{**ARGUMENTS, "hold_out": "speaker=bob"})
+    with pytest.raises(InvalidValue, match="was trained with --hold-out speaker=ann; --hold-out"):
+        unseen_request(bob, Trained("m", "fsdd-speaker-ann", 0, "speaker=ann"))
+    with pytest.raises(InvalidValue, match="was trained with no --hold-out"):
+        unseen_request(bob, Trained("m", "fsdd", 0))
+    fold = Namespace(**{**ARGUMENTS, "data": "mr", "hold_out": "fold=0"})
+    assert unseen_request(fold, Trained("m", "mr-fold-0", 0)).hold_out == "fold=0"
+
+
+def test_models_of_unknown_or_other_origin_follow_those_trained_on_the_data() -> None:
+    """Where none was, each goes by its own."""
+    args = Namespace(**ARGUMENTS)
+    unknown, other, own = Trained("a"), Trained("b", "mnist", 3), Trained("c", "fsdd", 7)
+    assert choose(args, [unknown, other, own]) == [own, own, own]
+    assert choose(args, [unknown, other]) == [other, other]
+    assert choose(args, [unknown]) == [unknown]
+
+
+def test_what_a_provenance_says_in_another_form_is_not_taken_for_a_seed() -> None:
+    """It is free text, and anybody's."""
+    said = {"data": ["a"], "split_seed": "7", "hold_out": 3}
+    assert trained("m", said) == Trained("m")

@@ -1,0 +1,102 @@
+"""The splits that a training kept from a model, which are those to measure it on.
+
+Splits that are made depend on a seed and on what is held out. Drawn otherwise than for the training, they would
+have samples that the model was trained on.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zoo.cli.data_arguments import data_request
+from zoo.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from zoo.train.data.request import DataRequest
+
+
+class Trained(NamedTuple):
+    """How the data of a training were divided.
+
+    Attributes:
+        what: The model or run, for messages.
+        data: Name of the data; empty if it is not known.
+        split_seed: Of the splits that were made; None if it is not known.
+        hold_out: What was kept for the test alone.
+    """
+
+    what: str
+    data: str = ""
+    split_seed: int | None = None
+    hold_out: str | None = None
+
+
+def trained(what: str, said: Mapping[str, Any]) -> Trained:
+    """Read it from a file's provenance or a run's request; both may be anybody's, and say nothing of it."""
+    data, seed, held = (said.get(name) for name in ("data", "split_seed", "hold_out"))
+    return Trained(
+        what,
+        data if isinstance(data, str) else "",
+        seed if isinstance(seed, int) else None,
+        held if isinstance(held, str) else None,
+    )
+
+
+def unseen_request(args: Namespace, before: Trained) -> DataRequest:
+    """What the arguments say, divided as for the training.
+
+    Raises:
+        InvalidValue: The arguments ask for other splits than those of the training.
+    """
+    from msgspec.structs import replace
+
+    asked = data_request(args)
+    if before.split_seed is None:
+        return asked
+    if args.split_seed not in (None, before.split_seed):
+        raise _seen(before, f"--split-seed {before.split_seed}", f"--split-seed {args.split_seed}")
+    asked = replace(asked, split_seed=before.split_seed)
+    if not _is_of(before, asked):
+        return asked
+    if asked.hold_out is None:
+        return replace(asked, hold_out=before.hold_out)
+    named = f"{_name(asked)}-{asked.hold_out.replace('=', '-')}"  # fold=0 is what mr has by itself
+    if asked.hold_out != before.hold_out and before.data != named:
+        held = f"--hold-out {before.hold_out}" if before.hold_out else "no --hold-out"
+        raise _seen(before, held, f"--hold-out {asked.hold_out}")
+    return asked
+
+
+def choose(args: Namespace, models: Sequence[Trained]) -> list[Trained]:
+    """For each of several models the training whose splits are the ones to measure it on.
+
+    A model that was trained on other data, or nobody knows on which, is measured on the splits of the first
+    that was trained on these.
+    """
+    known = [one for one in models if one.split_seed is not None]
+    asked = data_request(args)
+    known = [one for one in known if _is_of(one, asked)] or known
+    return [one if one in known or not known else known[0] for one in models]
+
+
+def _seen(before: Trained, had: str, asked: str) -> InvalidValue:
+    return InvalidValue(
+        f"{before.what} was trained with {had}; {asked} may measure it on samples that it was trained on. "
+        "Leave the option out."
+    )
+
+
+def _is_of(before: Trained, asked: DataRequest) -> bool:
+    """Whether the training was on these data; what is held out is a part of their name."""
+    name = _name(asked)
+    return before.data == name or before.data.startswith(f"{name}-")
+
+
+def _name(asked: DataRequest) -> str:
+    from zoo.train.data import KNOWN
+    from zoo.train.data.paths import name_at
+
+    return asked.what if asked.what in KNOWN else name_at(Path(asked.what))
