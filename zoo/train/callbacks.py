@@ -29,8 +29,8 @@ class KeepBest(Callback):
         report: Called with one line for people after every epoch.
 
     Attributes:
-        history: Figures of each epoch, by name, with `epoch` (from 1), its `seconds`, and `samples_per_second`
-            of its training, validation left aside.
+        history: Figures of each epoch, by name, with `epoch` (from 1), the `learning_rate` of its last step, its
+            `seconds`, and `samples_per_second` of its training, validation left aside.
         best: The figures of the best epoch.
     """
 
@@ -43,7 +43,7 @@ class KeepBest(Callback):
         self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
-        self._started = self._trained = 0.0
+        self._started = self._trained = self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this."""
@@ -56,6 +56,10 @@ class KeepBest(Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Start the epoch's clock."""
         self._started = clock()
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        """Note the step's learning rate; after it the schedule has set that of the next one."""
+        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Note when the epoch's training was over."""
@@ -76,7 +80,7 @@ class KeepBest(Callback):
                 for name, value in trainer.callback_metrics.items()
                 if name.startswith("validation/")
             },
-            "learning_rate": max(group["lr"] for group in trainer.optimizers[0].param_groups),
+            "learning_rate": self._rate,
             "seconds": round(clock() - self._started, 2),
             "samples_per_second": round(samples / max(self._trained - self._started, 1e-9), 1),
         }

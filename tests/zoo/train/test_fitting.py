@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import warnings
 from collections.abc import Callable
@@ -248,6 +249,16 @@ def test_figures_of_every_epoch_stand_in_a_table(
         assert [float(cell) for cell in row.split(",")] == pytest.approx(
             list(figures.values()), rel=1e-5
         )
+
+
+def test_the_learning_rate_of_an_epoch_is_that_of_its_last_step(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """A cosine over 20 steps, 10 an epoch; the rate of the step after the last one would be 0."""
+    recipe = msgspec.structs.replace(RECIPE, epochs=2, schedule="cosine")
+    rates = [figures["learning_rate"] for figures in fit(new_model(), data, recipe, folder).history]
+    expected = [0.02 * (1 + math.cos(math.pi * step / 20)) / 2 for step in (9, 19)]
+    assert rates == pytest.approx(expected)
 
 
 def test_other_data_are_not_resumed(data: Data, new_model: NewModel, folder: Path) -> None:
