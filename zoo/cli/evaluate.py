@@ -12,6 +12,7 @@ from zoo.errors import InvalidValue, UnknownName, near_misses
 
 SUMMARY = "measure a variant or a file on data"
 TOLERANCE = 0.001  # of an accuracy: other machines round otherwise, and a few samples change sides
+_SPLITS = ("test", "validation", "all")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_data_arguments(parser, required=True)
     parser.add_argument(
         "--split",
-        choices=("test", "validation", "all"),
+        choices=_SPLITS,
         default="test",
         help="all is every sample, for data that the model was not trained on (default: test)",
     )
@@ -55,7 +56,7 @@ def run(args: Namespace) -> int:
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
         )
     name = f"{data.name}/{args.split}"
-    published = _published(args.what, f"{name}/top1") if args.check else None
+    published = _published(args.what, data.name, args.split) if args.check else None
     splits = SPLITS if args.split == "all" else (args.split,)
     score = together([evaluate(model, data.split(split)) for split in splits])
     holds = published is None or abs(score.accuracy - published) <= TOLERANCE
@@ -72,9 +73,15 @@ def run(args: Namespace) -> int:
     return 0 if holds else 1
 
 
-def _published(what: str, name: str) -> float:
+def _published(what: str, data: str, split: str) -> float:
     """The accuracy that was published for these very weights."""
-    figures = published_figures(what)
+    figures, name = published_figures(what), f"{data}/{split}/top1"
+    others = [other for other in _SPLITS if f"{data}/{other}/top1" in figures]
+    if name not in figures and others:
+        raise UnknownName(
+            f"{what} was published without a figure for {split} of {data}. It has one for {' and '.join(others)}; "
+            f"check that with --split {others[0]}."
+        )
     if name not in figures:
         raise UnknownName(f"{what} was published without {name}. {near_misses(name, figures)}")
     figure = figures[name]

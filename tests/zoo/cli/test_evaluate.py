@@ -81,6 +81,10 @@ def test_a_figure_that_does_not_hold_is_a_problem(
     ("metrics", "message"),
     [
         ({}, "was published without texts/test/top1. There are none."),
+        (
+            {"texts/validation/top1": {"mean": 0.5}},
+            "without a figure for test of texts. It has one for validation; check that with --split validation.",
+        ),
         ({FIGURE: {"mean": 0.5, "seeds": 3}}, "is a mean over 3 trainings"),
     ],
 )
