@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from zoo.spec import Version, Weights
 
 _MOST_LISTED = 20
+# Seconds; an index in which an exact version was not found is fetched anew after one minute, if it can be.
+_JUST_ASKED = 120.0
 
 
 class Found(NamedTuple):
@@ -94,7 +96,8 @@ def find_locked(locked: Locked, registries: Sequence[Registry]) -> Found:
     """Find a version of a lock file: by its number where the index names it, else by its digest in the cache.
 
     Raises:
-        UnknownName: No registry of that id has the version, and its weights are not cached.
+        UnknownName: The registry of that id has other versions of it alone; or none is at hand, and the weights are
+            not cached.
         RegistryError: The registry says other bytes.
     """
     cache = cache_for(registries)
@@ -102,10 +105,12 @@ def find_locked(locked: Locked, registries: Sequence[Registry]) -> Found:
     try:
         found = resolve(exact, _with_id(locked.registry, registries))
     except UnknownName as error:
-        blob = _from_blob(exact._replace(number=None, digest=locked.sha256), cache)
+        denied = any(_has_others(exact, one) for one in _with_id(locked.registry, registries))
+        by_digest = exact._replace(number=None, digest=locked.sha256)
+        blob = _from_blob(by_digest, cache) if not denied else None
         if blob is None:
             raise UnknownName(
-                f"{exact} of registry id {locked.registry!r} is locked, but not to be had: {error}"
+                f"{exact} of registry id {locked.registry!r} is locked, but not to be had: {error} Lock anew."
             ) from error
         return Found(None, blob, cache)
     weights = found[1].weights
@@ -288,6 +293,18 @@ def _with_id(wanted: str, registries: Sequence[Registry]) -> list[Registry]:
     cached = [(registry, _cached_index(registry)) for registry in registries]
     known = [registry for registry, index in cached if index is not None and index.id == wanted]
     return known or [registry for registry in registries if _id_of(registry) == wanted]
+
+
+def _has_others(ref: Ref, registry: Registry) -> bool:
+    """Whether a registry, as it is now, has the variant but not that version of it."""
+    age = registry.index_age()
+    if age is not None and age > _JUST_ASKED:  # it cannot be asked: the version may be newer
+        return False
+    index = _cached_index(registry)
+    if index is None or index.skipped_of(ref.name):
+        return False
+    numbers = [listing.number for listing in index.listings(ref.name)]
+    return bool(numbers) and ref.number not in numbers
 
 
 def _cached_index(registry: Registry) -> Index | None:

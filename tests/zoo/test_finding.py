@@ -384,6 +384,33 @@ def test_a_locked_version_that_is_gone_is_had_from_the_cache_or_not_at_all(
         zoo.create("a_net", pretrained=True, lock=lock)
 
 
+def test_a_locked_version_that_its_registry_never_had_is_refused(
+    lock: Path, cache: Path, offline: Callable[[], None]
+) -> None:
+    """Though bytes of that digest are cached; offline an old index proves nothing, and the bytes are the right ones."""
+    files = zoo.sync(lock)
+    lock.write_text(lock.read_text().replace('"1.0.0"', '"1.0.9"'))
+    with pytest.raises(
+        UnknownName,
+        match=r"a_net@1\.0\.9 .* is locked, but .* Versions of a_net: 1\.0\.0\. Lock anew",
+    ):
+        zoo.sync(lock)
+    make_old(cache, 24)
+    offline()
+    with pytest.warns(RegistryWarning, match="No newer index"):
+        assert zoo.sync(lock) == files
+
+
+def test_a_locked_version_that_was_withdrawn_is_synced(lock: Path, root: Path) -> None:
+    """With the warning."""
+    withdrawn = {"status": {"yanked": "wrong labels"}}
+    rewrite(root, lambda v: v["a_net"]["versions"]["1.0.0"].update(withdrawn))
+    zoo.refresh("team")
+    with pytest.warns(YankedWarning, match="wrong labels"):
+        (file,) = zoo.sync(lock)
+    assert file.is_file()
+
+
 def test_a_locked_version_in_the_cache_needs_no_registry(
     lock: Path, root: Path, no_network_later: Callable[[], None]
 ) -> None:
