@@ -198,11 +198,16 @@ def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Mod
         The model in eval mode.
 
     Raises:
+        InvalidValue: `path` is none.
         WeightsError: It is no such file, is damaged, or does not hold what it says.
         PluginError: It needs a plug-in that is not installed; the message says which.
     """
     from zoo.weights import load_into, opened
 
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidValue(
+            f"zoo.load takes the path of a file that zoo.save wrote; got {path!r:.80}."
+        )
     with opened(Path(path)) as file:
         try:
             plan = plan_for(file.spec, catalog=catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import UnknownName, near_misses
+from zoo.errors import InvalidValue, UnknownName, near_misses
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
 
@@ -114,7 +114,7 @@ def list_variants(
         catalog: What knows the families; by default that of this process.
 
     Raises:
-        InvalidValue: The condition on a metric is not of that form.
+        InvalidValue: `pattern` is no text, or the condition on a metric is not of that form.
         UnknownName: There is no such family, or nothing to sort by.
     """
     found = find_variants(
@@ -148,6 +148,8 @@ def find_variants(
     from zoo.registry.resolving import is_met
     from zoo.registry.selecting import Selection
 
+    if not isinstance(pattern, str):
+        raise InvalidValue(f"pattern is {pattern!r:.80}; give a text, e.g. 'attn_*'.")
     members = _family(family, catalog or default_catalog()) if family is not None else None
     condition = Condition.parse(metric) if metric is not None else None
     query = Query(pattern, members=members, condition=condition, **conditions)

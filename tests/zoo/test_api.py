@@ -151,6 +151,13 @@ def test_a_file_alone_is_enough(model: Model, tmp_path: Path) -> None:
     assert zoo.predict(again, sample) == zoo.predict(model, sample)
 
 
+@pytest.mark.parametrize("path", [None, 3])
+def test_only_paths_are_loaded(path: Any) -> None:
+    """The message says of what."""
+    with pytest.raises(InvalidValue, match=rf"takes the path of a file .*; got {path}\.$"):
+        zoo.load(path)
+
+
 def test_saving_into_a_folder_that_is_not_there_is_an_error(model: Model, tmp_path: Path) -> None:
     """Nothing is made on the way."""
     with pytest.raises(InvalidValue, match="cannot be written: No such file or directory"):
@@ -341,6 +348,12 @@ def test_variants_are_listed_by_what_they_are(
 ) -> None:
     """As their plain names resolve: `gone` is withdrawn in the registry that answers for it."""
     assert [row.ref for row in zoo.list_variants(registries=listed, **query)] == refs
+
+
+def test_a_pattern_is_a_text() -> None:
+    """The message shows one."""
+    with pytest.raises(InvalidValue, match=r"pattern is 3; give a text, e\.g\. 'attn_\*'"):
+        zoo.list_variants(3)  # type: ignore[arg-type]  # the mistake in question
 
 
 def test_every_listed_name_resolves_to_the_listed_version(listed: list[Registry]) -> None:

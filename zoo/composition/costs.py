@@ -56,9 +56,13 @@ def cost(module: nn.Module, shape: Sequence[int] | None = None) -> Cost:
             default that of the model's input block.
 
     Raises:
-        InvalidValue: No shape is given, and the module is no model whose input block has a size; or the module
+        InvalidValue: It is no module; or no shape is given, and the module is no model whose input block has a size; or the module
             does not run at this shape, or only on numbers.
     """
+    if not isinstance(module, nn.Module):
+        raise InvalidValue(
+            f"zoo.cost takes a model or module, e.g. zoo.create('attn_cnn_small'); got {module!r:.80}."
+        )
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
     with _counting(module), fake:

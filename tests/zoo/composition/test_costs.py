@@ -125,6 +125,12 @@ def test_a_shape_must_come_from_somewhere() -> None:
         zoo.cost(zoo.compose("audio_cnn"))
 
 
+def test_a_name_is_no_model() -> None:
+    """The message says how to make one of it."""
+    with pytest.raises(InvalidValue, match=r"takes a model or module, .*; got 'attn_cnn_small'\.$"):
+        zoo.cost("attn_cnn_small")  # type: ignore[arg-type]  # the mistake in question
+
+
 def test_what_does_not_run_is_refused() -> None:
     """A shape that does not fit, and a module that looks at numbers, are named."""
     with pytest.raises(
