@@ -151,9 +151,15 @@ def _resume(args: Namespace) -> int:
     output = Path(args.resume)
     run = RunFolder(output).read()
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
-    if Recipe.from_data({**run["recipe"], **_overrides(args)}) != recipe:
+    asked, there = Recipe.from_data({**run["recipe"], **_overrides(args)}), recipe.to_data()
+    others = [
+        f"{name} {there[name]} (asked: {value})"
+        for name, value in asked.to_data().items()
+        if value != there[name]
+    ]
+    if others:
         raise InvalidValue(
-            f"{output} was started with another recipe; resume it as it was, or start another run."
+            f"{output} was started with another recipe: {', '.join(others)}. Resume it as it was, or start another run."
         )
     if args.what is not None and args.what != run.get("what", args.what):
         raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")
