@@ -14,7 +14,9 @@ SUMMARY = "classify images, sounds or texts"
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "what", metavar="MODEL", help="a ref, or a .safetensors file that zoo.save wrote"
+        "what",
+        metavar="MODEL",
+        help="a ref, a .safetensors file that zoo.save wrote, or the folder of a run (runs/mine)",
     )
     parser.add_argument(
         "samples",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import api
 from zoo.cli.costs import component_cost, cost_data, spec_cost
 from zoo.cli.listing import component_data
+from zoo.cli.opening import file_of
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
 from zoo.errors import UnknownName
@@ -34,8 +35,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0), a .safetensors file, KIND/NAME (attention/cbam),"
-        " or a spec in the short form ('timm/resnet50 + cbam@branch')",
+        help="a ref (attn_cnn_small, attn_cnn_small@1.0.0), a .safetensors file, the folder of a run (runs/mine),"
+        " KIND/NAME (attention/cbam), or a spec in the short form ('timm/resnet50 + cbam@branch')",
     )
     parser.add_argument(
         "--slots", action="store_true", help="the slots of a backbone (timm/resnet50), as a tree"
@@ -51,8 +52,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
-    if args.what.endswith(".safetensors"):
-        _show_file(args.what, with_cost=args.cost, as_json=args.json)
+    file = file_of(args.what)
+    if file is not None:
+        _show_file(str(file), with_cost=args.cost, as_json=args.json)
     elif args.slots or is_short_form(args.what):
         from zoo.cli.composed import show_composed, show_slots
 

@@ -124,6 +124,17 @@ def test_a_name_in_a_name_space_is_shown(command, what):
     assert "architecture" not in done.out.partition("options")[2]
 
 
+def test_a_run_is_shown_by_its_best_model(command, tmp_path):
+    """As its file is."""
+    (tmp_path / "run.json").write_text("{}")
+    file = zoo.save(zoo.compose("plain_cnn"), tmp_path / "best.safetensors")
+
+    done = command("show", str(tmp_path))
+
+    assert done.code == 0
+    assert done.out == command("show", str(file)).out
+
+
 def test_a_component_of_this_process_is_shown(command, own_catalog):
     """What was registered in this process is shown, too, with control characters escaped."""
 
