@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SUMMARY = "train a variant, or a YAML file with 'spec' and 'recipe'"
 
 _OVERRIDES = ("epochs", "batch_size", "learning_rate", "precision", "seed")
+_FEW_STEPS = 10  # an epoch: with fewer, a recipe's epochs are hardly enough to learn anything
+_SMALL_BATCH = 4  # samples: with fewer, what is measured over a batch says little
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -256,6 +258,9 @@ def _fit(
 
     for note in data.notes:
         say(printable(f"note: {note}"))
+    if about is not None and not args.reproduce:
+        for note in _few_steps(len(data.train), recipe.batch_size):
+            say(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
     say(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
@@ -277,6 +282,18 @@ def _fit(
         return INTERRUPTED, None
     say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
     return 0, fitted if first else None
+
+
+def _few_steps(samples: int, batch_size: int) -> list[str]:
+    """What to tell of a batch size that makes few steps of the samples, where a smaller one makes more."""
+    steps = max(1, samples // batch_size)
+    smaller = max(_SMALL_BATCH, 2 ** ((samples // _FEW_STEPS).bit_length() - 1))
+    if steps >= _FEW_STEPS or smaller >= min(batch_size, samples):
+        return []
+    word = "step" if steps == 1 else "steps"
+    return [
+        f"{steps} {word} an epoch; a smaller --batch-size ({smaller}) makes more of {samples} samples"
+    ]
 
 
 def _compare(version: Version, fitted: Fitted, data: Data) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 
 import zoo
 from zoo.cli import main
+from zoo.cli.train import _few_steps
 from zoo.train.data import open_data
 from zoo.train.data.request import DataRequest
 from zoo.train.evaluation import evaluate
@@ -162,6 +164,39 @@ def test_a_spec_in_short_form_is_trained(
     model = zoo.load(folder / "last.safetensors")
     assert [placement.name for placement in model.spec.attention] == ["se"]
     assert model.labels == tuple("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "note"),
+    [
+        ("128", "note: 1 step an epoch; a smaller --batch-size (16) makes more of 220 samples"),
+        ("23", "note: 9 steps an epoch; a smaller --batch-size (16) makes more of 220 samples"),
+        ("22", None),
+    ],
+)
+def test_a_batch_too_large_for_the_samples_is_told(
+    batch_size: str,
+    note: str | None,
+    spec: Path,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With one that makes at least ten steps of them; where there are ten, nothing is."""
+    assert _train(spec, root, "--output", str(tmp_path / "run"), "--batch-size", batch_size) == 0
+    printed = capsys.readouterr().out
+    assert (note in printed) if note else ("an epoch;" not in printed)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "expected"), [(96, 128, ["(8)"]), (3, 128, []), (20, 4, [])]
+)
+def test_no_batch_size_is_named_that_is_no_smaller(
+    samples: int, batch_size: int, expected: list[str]
+) -> None:
+    """Of very few samples no batch size makes many steps."""
+    notes = _few_steps(samples, batch_size)
+    assert re.findall(r"\(\d+\)", " ".join(notes)) == expected
 
 
 def test_the_folder_is_named_after_the_file(
