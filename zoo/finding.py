@@ -144,6 +144,7 @@ def fetched(found: Found, *, progress: Progress | None = None) -> Path:
 
     Raises:
         WeightsError: It has none, or it should lie in a folder, which lacks it.
+        DigestMismatch: The cache has it in another size, and the network is switched off.
         FetchError: They cannot be fetched.
     """
     from zoo.store.fetching import fetch_blob
@@ -155,6 +156,8 @@ def fetched(found: Found, *, progress: Progress | None = None) -> Path:
         raise WeightsError(
             f"The weights sha256:{weights.sha256} are not in {where}. Fetch that registry again."
         )
+    if (damage := _of_other_size(found)) is not None:
+        _announce(found, damage)
     try:
         with progress_bar(str(version.ref)) as bar:
             return fetch_blob(
@@ -199,12 +202,10 @@ def mended(found: Found, error: DigestMismatch, *, progress: Progress | None = N
     """Fetch weights anew whose copy on this machine is damaged.
 
     Raises:
-        DigestMismatch: `error`, where that copy is the registry's own, or nothing can be fetched.
+        DigestMismatch: As `error`, where that copy is the registry's own, or nothing can be fetched.
         FetchError: They cannot be fetched.
     """
-    if found.registry is None or found.registry.root is not None or offline():
-        raise error
-    warnings.warn(f"Fetched anew: {error}", RegistryWarning, stacklevel=2)
+    _announce(found, error)
     found.cache.remove(found.weights.sha256)
     # The damaged copy may be in a folder that is only read; ours is then found before it.
     return fetched(found._replace(cache=Cache(found.cache.root)), progress=progress)
@@ -215,6 +216,34 @@ def cache_for(registries: Sequence[Registry]) -> Cache:
     cache = default_cache()
     folders = [registry.root for registry in registries if registry.root is not None]
     return Cache(cache.root, [*cache.read_roots, *folders])
+
+
+def _announce(found: Found, error: DigestMismatch) -> None:
+    """Warn that a damaged copy is fetched anew; where nothing can be fetched, raise it with what to do."""
+    if found.registry is None:
+        advice = "Delete it, and fetch it again from a registry that has it."
+    elif found.registry.root is not None:
+        advice = "Fetch that registry again."
+    elif offline():
+        advice = "Unset ZOO_OFFLINE, and it is fetched again."
+    else:
+        warnings.warn(f"Fetched anew: {error}", RegistryWarning, stacklevel=3)
+        return
+    raise DigestMismatch(f"{error} {advice}") from error
+
+
+def _of_other_size(found: Found) -> DigestMismatch | None:
+    """What is wrong with a cached copy that `present` passed over, having another size than was published."""
+    path = found.cache.find(found.weights.sha256)
+    try:
+        size = path.stat().st_size if path is not None else found.weights.size
+    except OSError:  # another process deleted it meanwhile
+        return None
+    if size == found.weights.size:
+        return None
+    return DigestMismatch(
+        f"{path} is damaged: it has {size} bytes, published were {found.weights.size}."
+    )
 
 
 def _find(ref: Ref, registries: Sequence[Registry], cache: Cache) -> Found:
@@ -251,7 +280,13 @@ def _from_blob(ref: Ref, cache: Cache) -> Version | None:
     if path is None:
         return None
     size = path.stat().st_size
-    file = parse(read_blob(_root_of(path), sha256, size), str(ref))
+    try:
+        content = read_blob(_root_of(path), sha256, size)
+    except DigestMismatch as error:
+        raise DigestMismatch(
+            f"{error} Delete it, and fetch it again from a registry that has it."
+        ) from error
+    file = parse(content, str(ref))
     known = [one.ref for one in Seen(cache_folder()).versions() if one.ref.sha256 == sha256]
     exact = next(
         (one for one in known if one.name == ref.name), ExactRef("", ref.name, None, sha256)

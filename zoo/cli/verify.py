@@ -30,5 +30,7 @@ def run(args: Namespace) -> int:
         say(f"damaged: {one.path} {one.problem}; it should have sha256 {one.sha256}")
     say(f"{len(done) - len(damaged)} of {len(done)} files are what they should be.")
     if damaged:
-        say("Delete what is damaged; `zoo get REF` fetches it again.")
+        say(
+            "`zoo get REF` fetches again what is damaged in the cache; a registry's folder, copy again."
+        )
     return 1 if damaged else 0

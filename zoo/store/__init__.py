@@ -64,6 +64,6 @@ def read_blob(root: Path, sha256: str, size: int) -> bytearray:
     if len(content) != size or found != sha256:
         raise DigestMismatch(
             f"{path} is damaged: {len(content)} bytes with sha256 {found}, published were {size} bytes with "
-            f"sha256 {sha256}. Delete it and fetch it again."
+            f"sha256 {sha256}."
         )
     return content

@@ -34,8 +34,10 @@ def test_verify_says_what_is_damaged_and_exits_with_1(command, team, cache):
         assert first.startswith(f"damaged: {blob_path(cache, ONE)} has the sha256 ")
         assert first.endswith(f"it should have sha256 {ONE}")
         assert " files are what they should be." in second
-        assert third == "Delete what is damaged; `zoo get REF` fetches it again."
+        assert third.startswith("`zoo get REF` fetches again what is damaged in the cache; ")
     assert command("verify", "b_net").code == 0
+    assert "Fetched anew" in command("get", "a_net").err
+    assert command("verify", "--all").code == 0
 
 
 @pytest.mark.parametrize("words", [[], ["a_net", "--all"]])
