@@ -66,13 +66,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from zoo.train import require_lightning
-    from zoo.train.allocator import keep_large_blocks
-
-    require_lightning()
-    keep_large_blocks()
-    if args.threads is not None:
-        set_threads(args.threads)
     if args.resume is not None:
         return _resume(args)
     for name in ("what", "data"):
@@ -81,6 +74,17 @@ def run(args: Namespace) -> int:
                 f"zoo train needs {'WHAT' if name == 'what' else f'--{name}'} (or --resume DIR)."
             )
     return _begin(args)
+
+
+def _prepare(args: Namespace) -> None:
+    """Import what trains, which takes seconds: mistakes in what was asked are found before."""
+    from zoo.train import require_lightning
+    from zoo.train.allocator import keep_large_blocks
+
+    require_lightning()
+    keep_large_blocks()
+    if args.threads is not None:
+        set_threads(args.threads)
 
 
 def set_threads(count: int) -> None:
@@ -97,8 +101,6 @@ def set_threads(count: int) -> None:
 
 
 def _begin(args: Namespace) -> int:
-    from zoo.train.data import open_data
-    from zoo.train.fitting import complete_spec
     from zoo.train.recipe import Recipe, recipe_for
     from zoo.train.subject import (
         asked_input,
@@ -110,6 +112,11 @@ def _begin(args: Namespace) -> int:
 
     subject = read_subject(args.what)
     _check_words(args, subject)
+    Recipe.from_data({**subject.recipe, **_overrides(args)})
+    _prepare(args)
+    from zoo.train.data import open_data
+    from zoo.train.fitting import complete_spec
+
     spec, given = subject.spec, subject.recipe
     model, origin = _first_model(args, subject)
     if args.finetune:
@@ -145,13 +152,15 @@ def _begin(args: Namespace) -> int:
 
 def _resume(args: Namespace) -> int:
     from zoo.spec import Spec
-    from zoo.train.data import open_data
-    from zoo.train.data.request import DataRequest
     from zoo.train.recipe import Recipe
     from zoo.train.run_folder import RunFolder
 
     output = Path(args.resume)
     run = RunFolder(output).read()
+    _prepare(args)
+    from zoo.train.data import open_data
+    from zoo.train.data.request import DataRequest
+
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
     asked, there = Recipe.from_data({**run["recipe"], **_overrides(args)}), recipe.to_data()
     others = [

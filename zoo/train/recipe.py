@@ -118,8 +118,6 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             InvalidValue: A value is out of its range, or an augmentation is unknown.
         """
-        from zoo.train.augmentation import make_augmentation
-
         clip, average, vocabulary = self.gradient_clip, self.average, self.vocabulary
         most = vocabulary.most is None or vocabulary.most >= 1
         rules = [
@@ -144,6 +142,8 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not holds:
                 raise InvalidValue(f"{where}.{name}: {getattr(self, name)!r} is not {rule}.")
         for number, step in enumerate(self.augment):
+            from zoo.train.augmentation import make_augmentation  # imports torch
+
             make_augmentation(step, where=f"{where}.augment[{number}]")
 
 

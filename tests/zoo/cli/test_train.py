@@ -95,6 +95,30 @@ def test_a_file_is_trained_evaluated_and_resumed(
     assert "was started with another recipe: epochs 2 (asked: 3). Resume it as it was" in error
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.yaml", "--data", "mnist"], "nowhere.yaml cannot be read"),
+        (["plain_cnn + avg"], "zoo train needs --data"),
+        (["plain_cnn + avg", "--data", "mnist", "--epochs", "0"], "recipe.epochs: 0 is not"),
+        (["--resume", "nowhere"], "nowhere holds no run to resume"),
+    ],
+)
+def test_what_is_asked_is_checked_before_what_trains_is_imported(
+    words: list[str], message: str
+) -> None:
+    """Which takes seconds."""
+    code = (
+        "import sys; from zoo.cli import main\n"
+        "code = main(['train', *sys.argv[1:]])\n"
+        "sys.exit(9 if {'torch', 'lightning'} & sys.modules.keys() else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, message in done.stderr) == (2, True)
+
+
 def test_a_training_begins_with_the_weights_of_a_file(
     spec: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,7 +244,7 @@ def test_the_folder_is_named_after_the_file(
         ),
         (["x.yaml", "--data", "mnist", "--root", "."], "x.yaml cannot be read"),
         (["--resume", "nowhere"], "nowhere holds no run to resume"),
-        (["x.yaml", "--threads", "0"], "--threads is 0"),
+        (["plain_cnn + avg", "--data", "mnist", "--threads", "0"], "--threads is 0"),
         (["x.yaml", "--epochs", "two"], "invalid int value: 'two'"),
     ],
 )
