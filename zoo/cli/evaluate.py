@@ -17,7 +17,7 @@ _SPLITS = ("test", "validation", "all")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", help="a ref, or a file that zoo.save wrote")
+    parser.add_argument("what", help="a ref, a file that zoo.save wrote, or the folder of a run")
     add_data_arguments(parser, required=True)
     parser.add_argument(
         "--split",
