@@ -55,7 +55,7 @@ class Line(NamedTuple):
         verdict: Against the row that all are compared with; None for that one.
         parameters: How many.
         multiply_adds: Of one sample; None where the model takes any size.
-        milliseconds: That one sample takes; None if it was not measured.
+        milliseconds: That one sample takes; None if it was not measured, or the model takes any size.
     """
 
     row: Row
@@ -195,7 +195,7 @@ def _lines(
 
     if verdicts is None:
         verdicts = judge(rows, _row_called(rows, args.against))
-    times: list[float | None] = list(latencies(models)) if args.latency else [None] * len(rows)
+    times = latencies(models) if args.latency else [None] * len(rows)
     lines = []
     for row, verdict, model, time in zip(rows, verdicts, models, times, strict=True):
         try:
@@ -228,7 +228,7 @@ def _show(
         "verdict",
     ]
     say(*table(headings, [_cells(line) for line in lines], columns=width()))
-    say("", *_footnotes(lines, missing))
+    say("", *_footnotes(lines, missing, timed=args.latency))
 
 
 def _cells(line: Line) -> list[str]:
@@ -258,7 +258,7 @@ def _verdict(verdict: Verdict) -> str:
     return f"{'higher' if verdict.difference > 0 else 'lower'} ({chance})"
 
 
-def _footnotes(lines: Sequence[Line], missing: Sequence[str]) -> list[str]:
+def _footnotes(lines: Sequence[Line], missing: Sequence[str], *, timed: bool) -> list[str]:
     seeds = any(len(line.row.values) > 1 for line in lines)
     notes = []
     if seeds:
@@ -271,6 +271,8 @@ def _footnotes(lines: Sequence[Line], missing: Sequence[str]) -> list[str]:
             "95 % interval for samples such as these (Wilson); p of McNemar's exact test on the same samples, with "
             "Holm's correction; below 0.05 counts. How much another seed would change is not in it."
         )
+    if timed and any(line.milliseconds is None for line in lines):
+        notes.append("No time is given for a model that takes inputs of any size.")
     if missing:
         notes.append(f"Missing: {', '.join(missing)}.")
     return [part for note in notes for part in wrap(note, width())]

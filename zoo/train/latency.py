@@ -7,31 +7,39 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from zoo.composition.costs import example
 from zoo.composition.model import Model
+from zoo.errors import InvalidValue
 
 ROUNDS = 30
 
 
-def latencies(models: Sequence[Model], *, rounds: int = ROUNDS) -> list[float]:
+def latencies(models: Sequence[Model], *, rounds: int = ROUNDS) -> list[float | None]:
     """Milliseconds for one sample in eval mode, the median of many rounds in which the models take turns.
 
     Args:
-        models: Models with an input block that has a size.
+        models: The models; for one that takes inputs of any size there is no such figure, and it gets None.
         rounds: How often each is run, after three runs that do not count.
-
-    Raises:
-        InvalidValue: A model takes any size.
     """
-    samples = [example(model) for model in models]
+    samples = [_example(model) for model in models]
     times: list[list[float]] = [[] for _ in models]
     with torch.inference_mode():
         for number in range(-3, rounds):
             for model, sample, own in zip(models, samples, times, strict=True):
+                if sample is None:
+                    continue
                 model.eval()
                 start = time.perf_counter()
                 model(sample)
                 if number >= 0:
                     own.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(own) for own in times]
+    return [statistics.median(own) if own else None for own in times]
+
+
+def _example(model: Model) -> Tensor | None:
+    try:
+        return example(model)
+    except InvalidValue:  # it takes any size
+        return None
