@@ -28,6 +28,12 @@ def zoo_backbones() -> list[Component]:
             paper="He et al., CVPR 2016, arXiv 1512.03385",
         ),
         Component(
+            name="resnet9",
+            target="zoo_cnn.resnet9:ResNet9",
+            summary="Few layers, each pooled at once, with residual blocks between; trains fast, 1-D or 2-D.",
+            paper="Page, How to Train Your ResNet, myrtle.ai 2018",
+        ),
+        Component(
             name="text_cnn",
             target="zoo_cnn.text_cnn:TextCNN",
             summary="Parallel convolutions over word embeddings, for texts.",

@@ -69,17 +69,18 @@ def check_stages(
     depths: Sequence[int],
     kernel_size: int,
     ndim: int,
+    least_depth: int = 1,
 ) -> None:
     """Check the options that the backbones share.
 
     Raises:
         InvalidValue: One of them is out of its range.
     """
-    for option, values in (("widths", widths), ("depths", depths)):
+    for option, values, least in (("widths", widths, 1), ("depths", depths, least_depth)):
         sequence = isinstance(values, list | tuple) and len(values) > 0
-        if not sequence or not all(type(value) is int and value >= 1 for value in values):
+        if not sequence or not all(type(value) is int and value >= least for value in values):
             raise InvalidValue(
-                f"{name}: {option} is {values!r}; give whole numbers of at least 1, one a stage."
+                f"{name}: {option} is {values!r}; give whole numbers of at least {least}, one a stage."
             )
     if len(widths) != len(depths):
         raise InvalidValue(
