@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -97,6 +99,20 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             f"{path} is written, but may be the old one again after a loss of power: its folder cannot be "
             f"synced ({error.strerror or error}). Look after the disk, and write it again."
         ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let those who change files of a folder take turns, where it can be locked."""
+    handle = None
+    with suppress(OSError):  # a folder that cannot be read, or a file system without locks
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -13,7 +14,7 @@ from unittest import mock
 import pytest
 
 from zoo import InvalidValue, WeightsError
-from zoo.files import read_whole, write_atomically
+from zoo.files import locked, read_whole, write_atomically
 
 
 def test_a_file_is_written_and_read_back(tmp_path: Path) -> None:
@@ -186,3 +187,17 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> Non
         pytest.raises(WeightsError, match="became shorter while it was read: 5 of 9 bytes"),
     ):
         read_whole(tmp_path / "f")
+
+
+def test_one_at_a_time_is_in_a_locked_folder(tmp_path: Path) -> None:
+    """And where there are no locks, or the folder cannot be opened, the work is done without."""
+    with locked(tmp_path):
+        other = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError, match="temporarily unavailable"):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    with mock.patch("fcntl.flock", side_effect=OSError(errno.ENOLCK, "")), locked(tmp_path):
+        write_atomically(tmp_path / "f", b"")
+    with locked(tmp_path / "gone"):
+        assert os.listdir(tmp_path) == ["f"]

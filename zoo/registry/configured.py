@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, near_misses
-from zoo.files import write_atomically
+from zoo.files import locked, write_atomically
 from zoo.refs import check_name
 from zoo.registry import normal_base
 
@@ -70,12 +71,29 @@ def write_configured(registries: list[Configured]) -> None:
     Raises:
         InvalidValue: The file cannot be written.
     """
-    file = config_file()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidValue(f"{file.parent} cannot be made: {error.strerror or error}.") from None
-    write_atomically(file, _as_text(registries).encode())
+    write_atomically(_file_in_its_folder(), _as_text(registries).encode())
+
+
+def change_configured(
+    edit: Callable[[list[Configured]], list[Configured]],
+) -> tuple[list[Configured], list[Configured]]:
+    """Edit the list, however many others do so at the same time.
+
+    Args:
+        edit: Makes the new list of the one that is there, or refuses to by an error.
+
+    Returns:
+        The list before and after.
+
+    Raises:
+        RegistryError: The file cannot be read, or is no such list.
+        InvalidValue: The file cannot be written.
+    """
+    with locked(_file_in_its_folder().parent):
+        before = read_configured()
+        after = edit(before)
+        write_configured(after)
+    return before, after
 
 
 def with_added(registries: list[Configured], name: str, base: str) -> list[Configured]:
@@ -117,6 +135,15 @@ def _check(one: Configured, before: list[Configured]) -> None:
         raise InvalidValue(f"Registry {one.name!r} has no base; give a folder or an address.")
     if not one.base.isprintable():
         raise InvalidValue(f"The base {one.base!r:.200} has signs that do not print.")
+
+
+def _file_in_its_folder() -> Path:
+    file = config_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValue(f"{file.parent} cannot be made: {error.strerror or error}.") from None
+    return file
 
 
 def _as_text(registries: list[Configured]) -> str:

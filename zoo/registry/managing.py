@@ -8,7 +8,7 @@ from zoo.component import KINDS
 from zoo.errors import InvalidValue, Offline, RegistryError, UnknownName, ZooError, near_misses
 from zoo.plugins import catalog
 from zoo.registry import Registry, normal_base
-from zoo.registry.configured import read_configured, with_added, without, write_configured
+from zoo.registry.configured import change_configured, read_configured, with_added, without
 from zoo.registry.defaults import default_registries
 from zoo.registry.remote import RemoteIndex
 from zoo.registry.resolving import named, names_of
@@ -40,10 +40,10 @@ def add_registry(name: str, base: str | os.PathLike[str]) -> Registry:
     spaces = {c.name.partition("/")[0] for c in catalog().components("backbone") if "/" in c.name}
     if name in {*KINDS, *spaces}:
         raise InvalidValue(f"{name!r} is a word of zoo's own; choose another name.")
-    after = with_added(read_configured(), name, base)
+    with_added(read_configured(), name, base)  # refused before anything is fetched
     registry = Registry(base, name=name)
     registry.refresh()
-    write_configured(after)
+    change_configured(lambda there: with_added(there, name, base))
     return registry
 
 
@@ -53,9 +53,8 @@ def remove_registry(name: str) -> None:
     Raises:
         UnknownName: No registry of that name was added.
     """
-    before = read_configured()
-    after = without(before, name)
-    write_configured(after)
+    without(read_configured(), name)  # refused before anything is made
+    before, after = change_configured(lambda there: without(there, name))
     base = next(one.base for one in before if one.name == name)
     if base not in {one.base for one in after}:
         RemoteIndex(base, cache_folder()).forget()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from zoo.errors import AlreadyThere, FetchError, InvalidValue, NotFound
+from zoo.files import locked
 from zoo.store.cache import sync_folder
 from zoo.store.pieces import Pieces
 from zoo.transports import Body
@@ -74,7 +74,7 @@ class FolderPlace:
         target = self._below(path)
         with (
             _new_file(target, content) as temporary,
-            _locked(target.parent),
+            locked(target.parent),
             _claimed(temporary, target) as claim,
         ):
             try:
@@ -159,17 +159,6 @@ def _clear_leftovers(target: Path, temporary: Path) -> None:
         with suppress(OSError):
             if now - other.stat().st_ctime > _LONGEST_WRITE:
                 other.unlink()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # a file system without locks: the validator alone has to do
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

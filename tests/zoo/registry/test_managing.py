@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,30 @@ def test_a_name_that_cannot_be_one_is_refused(mirror: Any, name: str, message: s
         zoo.add_registry(name, mirror.url)
     assert mirror.requests == []
     assert read_configured() == []
+
+
+ADDER = """
+import sys
+import zoo
+for number in range(5):
+    zoo.add_registry(f"r{sys.argv[2]}_{number}", sys.argv[1])
+    zoo.remove_registry(f"r{sys.argv[2]}_{number}")
+    zoo.add_registry(f"r{sys.argv[2]}_{number}", sys.argv[1])
+"""
+
+
+def test_of_several_who_add_and_remove_at_once_none_loses_anything(
+    make_registry: MakeRegistry,
+) -> None:
+    """Four processes: what each added last is there, in the order in which each added it."""
+    root = make_registry(a_net={"1.0.0": {}}).base
+    command = [sys.executable, "-c", ADDER, root]
+    processes = [subprocess.Popen([*command, str(number)]) for number in range(4)]
+    assert [process.wait(timeout=120) for process in processes] == [0] * 4
+    found = [one.name for one in read_configured()]
+    assert sorted(found) == sorted(f"r{who}_{number}" for who in range(4) for number in range(5))
+    for who in range(4):
+        assert [n for n in found if n[1] == str(who)] == [f"r{who}_{number}" for number in range(5)]
 
 
 def test_what_does_not_work_is_not_added(mirror: Any, tmp_path: Path) -> None:
