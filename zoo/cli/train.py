@@ -6,10 +6,11 @@ import re
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import INTERRUPTED
 from zoo.cli.data_arguments import add_data_arguments, data_request
+from zoo.cli.unseen import Trained, kept_request, trained
 from zoo.errors import InvalidValue
 from zoo.grammar import is_short_form
 
@@ -118,7 +119,7 @@ def _begin(args: Namespace) -> int:
     from zoo.train.fitting import complete_spec
 
     spec, given = subject.spec, subject.recipe
-    model, origin = _first_model(args, subject)
+    model, origin, before = _begin_with(args, subject)
     if args.finetune:
         spec = for_finetuning(spec) if model is None else model.spec.to_data()
         given = finetuning_recipe(given, whole=model is not None)
@@ -126,7 +127,7 @@ def _begin(args: Namespace) -> int:
         spec = without_origin(spec)
     given = {**given, **_overrides(args)}
     vocabulary = None if model is None or model.vocabulary is None else model.vocabulary.tokens()
-    request = data_request(args)
+    request = kept_request(args, before)
     rule = Recipe.from_data(given).vocabulary
     data = open_data(request, asked_input(spec), vocabulary=vocabulary, rule=rule)
     if args.finetune and model is not None:
@@ -206,37 +207,61 @@ def _check_words(args: Namespace, subject: Subject) -> None:
         )
 
 
-def _first_model(args: Namespace, subject: Subject) -> tuple[Model | None, dict[str, Any]]:
-    """The model to begin with, where it has weights already, and what is to be noted of it."""
+class _Beginning(NamedTuple):
+    """What a training begins with.
+
+    Attributes:
+        model: The model, where it has weights already.
+        origin: What is to be noted of it.
+        before: How the data were divided for the training that it goes on with or repeats.
+    """
+
+    model: Model | None
+    origin: dict[str, Any]
+    before: Trained
+
+
+def _begin_with(args: Namespace, subject: Subject) -> _Beginning:
     from zoo.api import create
     from zoo.files import read_whole
     from zoo.weights import parse
 
+    version = subject.version if args.reproduce or args.finetune else None
+    before = trained(args.what, version and version.provenance)
     if args.start is not None:
         import hashlib
 
         from zoo.api import load
 
         content = read_whole(Path(args.start))
-        recipe = parse(content, args.start).metadata.get("recipe", {})
-        origin = {"sha256": hashlib.sha256(content).hexdigest(), "recipe": recipe}
-        return load(args.start), {"started_from": origin}
-    if args.finetune and subject.version is not None:
+        metadata = parse(content, args.start).metadata
+        origin = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "recipe": metadata.get("recipe", {}),
+        }
+        if before.split_seed is None:
+            before = trained(args.start, metadata.get("provenance"))
+        return _Beginning(load(args.start), {"started_from": origin}, before)
+    if args.finetune and version is not None:
         model = create(args.what, pretrained=True)
-        return model, {"started_from": {"ref": str(model.ref)}}
-    return None, {}
+        return _Beginning(model, {"started_from": {"ref": str(model.ref)}}, before)
+    return _Beginning(None, {}, before)
 
 
 def _compose(spec: Any, data: Data, recipe: Recipe) -> Model:
-    """Build the model, its weights drawn with the recipe's seed."""
+    """Build the model as the recipe begins: weights drawn with its seed, first filters set."""
     import torch
 
     from zoo.api import compose
+    from zoo.train.data.splits import ImageSplit
+    from zoo.train.whitening import whiten
 
     torch.manual_seed(recipe.seed)
     model = compose(spec)
     if model.vocabulary is not None:
         model.vocabulary.fill(data.vocabulary)
+    if recipe.whiten and isinstance(data.train, ImageSplit):
+        whiten(model, data.train.images)
     return model
 
 

@@ -200,7 +200,7 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe) -> None:
             raise InvalidValue(
                 f"The recipe's {step['name']} changes inputs of kind {place!r}; {data.name} is of kind {kind!r}."
             )
-    for option in ("mixup", "channels_last"):
+    for option in ("mixup", "whiten", "channels_last"):
         if getattr(recipe, option) and kind != "image":
             raise InvalidValue(
                 f"The recipe's {option} is for images; {data.name} is of kind {kind!r}."

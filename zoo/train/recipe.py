@@ -44,6 +44,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         gradient_clip: Greatest norm of all gradients together; None lets them be.
         label_smoothing: In [0, 1).
         mixup: For images, each is blended with another; the share is drawn from Beta(mixup, mixup). 0: none.
+        whiten: For images: whether the first convolution begins with filters that whiten patches of train.
         average: Decay of a moving average of the weights, which is what is validated and saved; None: none.
         augment: Augmentations in order, each `{"name": ..., <its options>}`.
         vocabulary: For texts, which tokens of train are known.
@@ -66,6 +67,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gradient_clip: float | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    whiten: bool = False
     average: float | None = None
     augment: tuple[dict[str, Any], ...] = ()
     vocabulary: VocabularyRule = VocabularyRule()

@@ -346,6 +346,7 @@ def test_sounds_and_texts_are_learned(
         ({"augment": ["flip"]}, "flip changes inputs of kind 'image'; text is of kind 'text'"),
         ({"augment": ["spec_augment"]}, "changes spectrograms; the model makes none"),
         ({"mixup": 0.2}, "mixup is for images"),
+        ({"whiten": True}, "whiten is for images"),
         ({"channels_last": True}, "channels_last is for images"),
     ],
 )
