@@ -1,7 +1,7 @@
-"""The splits that a training kept from a model, which are those to measure it on.
+"""The splits that a training kept from a model, which are those to measure it on, and to keep when it goes on.
 
-Splits that are made depend on a seed and on what is held out. Drawn otherwise than for the training, they would
-have samples that the model was trained on.
+Splits that are made depend on a seed and on what is held out. Drawn otherwise than for the training, those to
+measure on would have samples that the model was trained on.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Trained(NamedTuple):
     hold_out: str | None = None
 
 
-def trained(what: str, said: Mapping[str, Any]) -> Trained:
+def trained(what: str, said: Any) -> Trained:
     """Read it from a file's provenance or a run's request; both may be anybody's, and say nothing of it."""
+    said = said if isinstance(said, Mapping) else {}
     data, seed, held = (said.get(name) for name in ("data", "split_seed", "hold_out"))
     return Trained(
         what,
@@ -51,23 +52,19 @@ def unseen_request(args: Namespace, before: Trained) -> DataRequest:
     Raises:
         InvalidValue: The arguments ask for other splits than those of the training.
     """
-    from msgspec.structs import replace
+    return _divided_as(before, args, "measure it on samples that it was trained on")
 
+
+def kept_request(args: Namespace, before: Trained) -> DataRequest:
+    """What the arguments say for another training of the model, divided as before if it is on the same data.
+
+    Raises:
+        InvalidValue: The arguments ask for other splits of them.
+    """
     asked = data_request(args)
-    if before.split_seed is None:
-        return asked
-    if args.split_seed not in (None, before.split_seed):
-        raise _seen(before, f"--split-seed {before.split_seed}", f"--split-seed {args.split_seed}")
-    asked = replace(asked, split_seed=before.split_seed)
     if not _is_of(before, asked):
         return asked
-    if asked.hold_out is None:
-        return replace(asked, hold_out=before.hold_out)
-    named = f"{_name(asked)}-{asked.hold_out.replace('=', '-')}"  # fold=0 is what mr has by itself
-    if asked.hold_out != before.hold_out and before.data != named:
-        held = f"--hold-out {before.hold_out}" if before.hold_out else "no --hold-out"
-        raise _seen(before, held, f"--hold-out {asked.hold_out}")
-    return asked
+    return _divided_as(before, args, "train it on samples that were kept to measure it on")
 
 
 def choose(args: Namespace, models: Sequence[Trained]) -> list[Trained]:
@@ -82,10 +79,30 @@ def choose(args: Namespace, models: Sequence[Trained]) -> list[Trained]:
     return [one if one in known or not known else known[0] for one in models]
 
 
-def _seen(before: Trained, had: str, asked: str) -> InvalidValue:
+def _divided_as(before: Trained, args: Namespace, otherwise: str) -> DataRequest:
+    from msgspec.structs import replace
+
+    asked = data_request(args)
+    if before.split_seed is None:
+        return asked
+    if args.split_seed not in (None, before.split_seed):
+        had, other = f"--split-seed {before.split_seed}", f"--split-seed {args.split_seed}"
+        raise _refused(before, had, other, otherwise)
+    asked = replace(asked, split_seed=before.split_seed)
+    if not _is_of(before, asked):
+        return asked
+    if asked.hold_out is None:
+        return replace(asked, hold_out=before.hold_out)
+    named = f"{_name(asked)}-{asked.hold_out.replace('=', '-')}"  # fold=0 is what mr has by itself
+    if asked.hold_out != before.hold_out and before.data != named:
+        had = f"--hold-out {before.hold_out}" if before.hold_out else "no --hold-out"
+        raise _refused(before, had, f"--hold-out {asked.hold_out}", otherwise)
+    return asked
+
+
+def _refused(before: Trained, had: str, asked: str, otherwise: str) -> InvalidValue:
     return InvalidValue(
-        f"{before.what} was trained with {had}; {asked} may measure it on samples that it was trained on. "
-        "Leave the option out."
+        f"{before.what} was trained with {had}; {asked} may {otherwise}. Leave the option out."
     )
 
 

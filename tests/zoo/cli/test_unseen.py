@@ -1,4 +1,4 @@
-"""`zoo evaluate` and `zoo compare` measure on the splits that the training kept from the model."""
+"""What was kept from a model in its training is what it is measured on, and is kept from it in the next one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import zoo
 from zoo.cli import main
 from zoo.cli.unseen import Trained, choose, trained, unseen_request
 from zoo.errors import InvalidValue
 from zoo.train.data import open_data
 from zoo.train.data.request import DataRequest
+from zoo.weights import parse
 
 SPEC = "text_cnn(embedding_dim=4, maps=4, kernel_sizes=[2]) + max"
 ARGUMENTS = {
@@ -102,6 +104,48 @@ def test_each_run_is_measured_on_its_own_splits(
     assert "was trained with --split-seed 7" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.fixture
+def version(seeds: Seeds, make_registry: Any) -> str:
+    """The best model of seed 7, published."""
+    content = (seeds.runs[7] / "best.safetensors").read_bytes()
+    said = parse(content, "best").metadata
+    entry = {name: said[name] for name in ("spec", "recipe", "provenance")}
+    zoo.add_registry("team", make_registry(film={"1.0.0": {**entry, "blob": content}}).base)
+    return "team/film@1.0.0"
+
+
+def test_a_training_that_goes_on_keeps_the_splits_of_the_one_before(
+    seeds: Seeds, version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a file's weights, a version's, or by a version's recipe; another seed is refused."""
+    best = seeds.runs[7] / "best.safetensors"
+    before = json.loads((seeds.runs[7] / "splits.json").read_text())
+    ways: dict[str, tuple[object, ...]] = {
+        "start": (SPEC, "--start", best, "--epochs", 1),
+        "finetune": (version, "--finetune", "--epochs", 1),
+        "reproduce": (version, "--reproduce"),
+    }
+    for name, words in ways.items():
+        assert run("train", seeds, *words, "--output", tmp_path / name, "--split-seed", 0) == 2
+        message = "with --split-seed 7; --split-seed 0 may train it on samples that were kept to"
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert run("train", seeds, *words, "--output", tmp_path / name) == 0
+        assert json.loads((tmp_path / name / "splits.json").read_text()) == before
+
+
+def test_a_training_on_other_data_or_from_the_beginning_is_divided_as_it_likes(
+    seeds: Seeds, version: str, measured: list[int], tmp_path: Path
+) -> None:
+    """There is nothing in it that was kept from the model."""
+    other = Seeds(tmp_path / "others.csv", {})
+    other.data.write_bytes(seeds.data.read_bytes())
+    words = (version, "--epochs", 1, "--output")
+    assert run("train", other, *words, tmp_path / "a", "--finetune", "--split-seed", 3) == 0
+    assert run("train", other, *words, tmp_path / "b", "--finetune") == 0
+    assert run("train", seeds, *words, tmp_path / "c") == 0
+    assert measured == [3, 0, 0]
+
+
 def test_models_of_other_splits_are_not_compared(
     seeds: Seeds, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,5 +204,5 @@ def test_models_of_unknown_or_other_origin_follow_those_trained_on_the_data() ->
 
 def test_what_a_provenance_says_in_another_form_is_not_taken_for_a_seed() -> None:
     """It is free text, and anybody's."""
-    said = {"data": ["a"], "split_seed": "7", "hold_out": 3}
-    assert trained("m", said) == Trained("m")
+    for said in ({"data": ["a"], "split_seed": "7", "hold_out": 3}, ["data"], None):
+        assert trained("m", said) == Trained("m")
