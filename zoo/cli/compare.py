@@ -68,7 +68,9 @@ class Line(NamedTuple):
 def run(args: Namespace) -> int:
     """Run the command."""
     from zoo.cli.train import set_threads
+    from zoo.train.allocator import keep_large_blocks
 
+    keep_large_blocks()
     if args.threads is not None:
         set_threads(args.threads)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
@@ -190,8 +192,8 @@ def _lines(
     verdicts: Sequence[Verdict | None] | None = None,
 ) -> list[Line]:
     from zoo.composition.costs import cost
+    from zoo.composition.timing import latencies
     from zoo.train.comparison import judge
-    from zoo.train.latency import latencies
 
     if verdicts is None:
         verdicts = judge(rows, _row_called(rows, args.against))
