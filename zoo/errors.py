@@ -78,11 +78,15 @@ class Unavailable(FetchError):
     Args:
         message: What happened.
         retry_after: Seconds that the place asks to wait; None if it says nothing.
+        absent: Whether there is no server at all, as far as can be told from here: waiting for it hardly helps.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, absent: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.absent = absent
 
 
 class Offline(FetchError):

@@ -123,12 +123,16 @@ class FaultServer:
         """The place of this server, which waits half a second at most."""
         return HttpPlace(self.address, **{"connect": 0.5, "read": 0.5, **arguments})
 
-    def stop(self) -> None:
-        """Stop, and wait for the threads."""
-        self.stopped.set()
+    def close_port(self) -> None:
+        """Let nobody in any more."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def stop(self) -> None:
+        """Stop, and wait for the threads."""
+        self.stopped.set()
+        self.close_port()
         for thread in self._threads:
             thread.join(5)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import ssl
 import time
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import trustme
@@ -857,17 +859,51 @@ def test_a_certificate_that_nobody_vouches_for(
 
 
 def test_a_port_where_nobody_listens(serve: Serve, blob: Blob, fetch: Fetch) -> None:
-    """With the reason that the system gives."""
+    """With the reason that the system gives, after one more attempt and no more."""
     server = serve(lambda exchange: exchange.answer(blob.content))
     server.stop()
-    with pytest.raises(Unavailable, match=r"cannot be reached: .*refused.*Tried 3 times"):
+    with pytest.raises(Unavailable, match=r"cannot be reached: .*refused.*Tried 2 times"):
         fetch(HttpPlace(server.address))
 
 
+def test_a_proxy_that_does_not_listen(
+    serve: Serve, blob: Blob, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as if the server were not there."""
+    server = serve(lambda exchange: exchange.answer(blob.content))
+    server.stop()
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, server.address)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Unavailable, match=r"the proxy .*refused.*Tried 2 times"):
+        fetch(HttpPlace("http://models.example.org/zoo"))
+
+
+def test_a_server_that_goes_away_in_the_middle(
+    serve: Serve, blob: Blob, fetch: Fetch, store: Cache
+) -> None:
+    """It may be starting anew, so it is waited for; what came is kept."""
+
+    def leave_early(exchange: Exchange) -> None:
+        exchange.head(200, Content_Length=blob.size)
+        exchange.send(blob.content[:HALF])
+        server.close_port()
+
+    server = serve(leave_early)
+    with pytest.raises(Unavailable, match=r"cannot be reached: .*refused.*Tried 3 times"):
+        fetch(server)
+    assert kept(store, blob) == [HALF]
+
+
 def test_a_host_that_does_not_exist(fetch: Fetch) -> None:
-    """The user learns which of the two it may be."""
+    """The user learns which of the two it may be, and soon where the name service knows that there is none."""
     with pytest.raises(Unavailable, match=r"name is not known here\. Is the address right"):
         fetch(HttpPlace("http://nowhere.invalid/zoo"))
+    for reason, attempts in ((socket.EAI_NONAME, 2), (socket.EAI_AGAIN, 3)):
+        unknown = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(reason, ""))
+        with unknown, pytest.raises(Unavailable, match=f"not known here.*Tried {attempts} times"):
+            fetch(HttpPlace("http://nowhere.invalid/zoo"))
 
 
 # Messages

@@ -9,7 +9,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from socket import SHUT_RDWR, socket
+from socket import EAI_NONAME, SHUT_RDWR, gaierror, socket
 from threading import Event, Timer
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -199,18 +199,33 @@ def _in_our_words(address: str) -> Iterator[None]:
         ) from error
     except NameResolutionError as error:
         raise Unavailable(
-            f"{where}: the host's name is not known here. Is the address right, and is there a network?"
+            f"{where}: the host's name is not known here. Is the address right, and is there a network?",
+            absent=_is_absent(error),
         ) from error
     except ProxyError as error:
         raise Unavailable(
-            f"{where}: the proxy that the environment names does not let through ({_reason(error)})."
+            f"{where}: the proxy that the environment names does not let through ({_reason(error)}).",
+            absent=_is_absent(error),
         ) from error
     except (ConnectTimeoutError, NewConnectionError) as error:
-        raise Unavailable(f"{where} cannot be reached: {_reason(error)}.") from error
+        raise Unavailable(
+            f"{where} cannot be reached: {_reason(error)}.", absent=_is_absent(error)
+        ) from error
     except (ReadTimeoutError, TimeoutError) as error:
         raise Unavailable(f"{where}: the server did not go on in time.") from error
     except HTTPError as error:
         raise Unavailable(f"{where}: the connection broke off ({_reason(error)}).") from error
+
+
+def _is_absent(error: BaseException | None) -> bool:
+    """Whether the host says that nobody listens there, or the name service that there is no such host."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        if isinstance(error, gaierror):
+            return error.errno == EAI_NONAME
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _reason(error: HTTPError) -> str:

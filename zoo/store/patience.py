@@ -17,6 +17,7 @@ class Patience(NamedTuple):
 
     Attributes:
         attempts: How often one thing is tried that fails without getting on.
+        attempts_absent: ... where there is no server, and was none before.
         pause: Before the second attempt; doubled before each further one, with some chance in it.
         longest_pause: No pause is longer, except where the server asks for one.
         longest_asked: A server that asks for a longer pause is not waited for.
@@ -26,6 +27,7 @@ class Patience(NamedTuple):
     """
 
     attempts: int = 5
+    attempts_absent: int = 2
     pause: float = 0.5
     longest_pause: float = 15
     longest_asked: float = 120
@@ -50,20 +52,23 @@ def patiently(
     Raises:
         Unavailable: It failed every time; the message is that of the last.
     """
-    failures = 0
+    failures, came = 0, False
     while True:
         before = done()
         try:
             return action()
         except Unavailable as error:
             failures = 1 if done() - before >= patience.enough else failures + 1
+            came = came or done() > before
+            # A server that sent something and is gone may be starting anew; of one that never was, a slip is likelier.
+            hopeless = error.absent and not came and failures >= patience.attempts_absent
             asked = error.retry_after or 0
             if asked > patience.longest_asked:
                 raise Unavailable(
                     f"{error} The server asks to wait {asked:.0f} s, too long to wait here. Try again then.",
                     retry_after=asked,
                 ) from error
-            if failures >= patience.attempts:
+            if hopeless or failures >= patience.attempts:
                 raise Unavailable(
                     f"{error} Tried {failures} times; try again later.",
                     retry_after=error.retry_after,

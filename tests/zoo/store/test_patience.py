@@ -94,6 +94,23 @@ def test_attempts_that_get_on_do_not_count(clock: Clock) -> None:
         patiently(act, Patience(attempts=2, enough=101), done=lambda: done)
 
 
+def test_a_server_that_is_not_there_is_tried_once_more(clock: Clock) -> None:
+    """Unless something came from it before: then it may be starting anew."""
+    done = 0
+
+    def act() -> None:
+        nonlocal done
+        done += done > 0 and not clock.slept
+        raise Unavailable("refused.", absent=True)
+
+    with pytest.raises(Unavailable, match=r"refused\. Tried 2 times"):
+        patiently(act, Patience(), done=lambda: done)
+    assert sum(clock.slept) <= 0.5
+    clock.slept, done = [], 1
+    with pytest.raises(Unavailable, match=r"refused\. Tried 5 times"):
+        patiently(act, Patience(), done=lambda: done)
+
+
 @pytest.mark.parametrize(("rate", "slow"), [(99, True), (101, False)])
 def test_chunks_have_to_come_at_the_minimum_rate(clock: Clock, rate: int, slow: bool) -> None:
     """Over a window, for as long as they come."""
