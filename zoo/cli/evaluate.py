@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
-from zoo.cli.opening import open_model, provenance, published_figures
+from zoo.cli.opening import file_of, open_model, provenance, published_figures
 from zoo.cli.terminal import say, say_json
 from zoo.cli.unseen import trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, near_misses
+
+if TYPE_CHECKING:
+    from zoo.train.evaluation import Score
 
 SUMMARY = "measure a variant or a file on data"
 TOLERANCE = 0.001  # of an accuracy: other machines round otherwise, and a few samples change sides
@@ -64,13 +69,24 @@ def run(args: Namespace) -> int:
         figures = {f"{name}/top1": score.accuracy, f"{name}/loss": score.loss}
         checked = {} if published is None else {"published": published, "holds": holds}
         say_json({**figures, "samples": score.samples, **checked})
-        return 0 if holds else 1
-    say(
-        f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({score.samples:,} samples)"
-    )
-    if published is not None:
-        say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
+    else:
+        say(
+            f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({score.samples:,} samples)"
+        )
+        if published is not None:
+            say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
+    if args.split != "all":
+        _keep(args.what, data.name, args.split, score)
     return 0 if holds else 1
+
+
+def _keep(what: str, data: str, split: str, score: Score) -> None:
+    """Write a figure of a run's best model down in its folder, as `zoo compare` does."""
+    from zoo.train.run_folder import RunFolder
+
+    run = RunFolder(Path(what))
+    if file_of(what) == run.model_path("best") and run.read()["data"] == data:
+        run.keep_evaluation("best", {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss})
 
 
 def _published(what: str, data: str, split: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
 
 from zoo.cli.terminal import say
 from zoo.errors import InvalidValue
@@ -15,8 +17,10 @@ SUMMARY = "publish a file as a version, in a registry"
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "file",
-        help="a file that zoo.save or zoo train wrote, or the folder of a run (its best file)",
+        "what",
+        nargs="+",
+        help="a file that zoo.save or zoo train wrote, or the folder of a run (its best file); behind it "
+        "folders of further runs that differ by their seed, to publish figures over all of them",
     )
     add_target(parser, "made if there is none yet")
     parser.add_argument("--name", required=True, help="name of the variant")
@@ -27,8 +31,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--metric",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="a figure beside those in the file, e.g. mnist/test/top1=0.995",
+        metavar="NAME=VALUE,...",
+        help="a figure beside those in the file, e.g. mnist/test/top1=0.995; of several trainings one each",
     )
     parser.add_argument(
         "--allow-similar-name",
@@ -55,14 +59,15 @@ def run(args: Namespace) -> int:
     """Run the command."""
     from zoo.api import publish
 
+    first, *others = (Path(path) for path in args.what)
     ref = publish(
-        args.file,
+        first,
         registry=args.registry,
         name=args.name,
         version=args.version,
         summary=args.summary,
         license=args.license,
-        metrics=dict(_metric(text) for text in args.metric),
+        metrics={**_figures(first, others), **dict(_metric(text) for text in args.metric)},
         allow_similar_name=args.allow_similar_name,
         stage=args.stage,
     )
@@ -88,11 +93,32 @@ def show_commands(registry: str, stage: str) -> None:
     )
 
 
+def _figures(first: Path, others: list[Path]) -> dict[str, dict[str, Any]]:
+    """What was measured of runs, beside the figures in the file."""
+    from zoo.train.publication import figures_of_runs
+
+    if first.is_dir():
+        return figures_of_runs([first, *others])
+    if others:
+        raise InvalidValue(
+            f"{first} is a file, and {others[0]} comes behind it. One file is a version; several runs that "
+            "differ by their seed are given by their folders."
+        )
+    return {}
+
+
 def _metric(text: str) -> tuple[str, dict[str, float]]:
-    name, _, value = text.partition("=")
+    name, _, written = text.partition("=")
     try:
-        return name, {"mean": float(value), "seeds": 1}
+        values = [float(value) for value in written.split(",")]
     except ValueError:
         raise InvalidValue(
             f"--metric {text!r} is not of the form NAME=VALUE, e.g. mnist/test/top1=0.995."
         ) from None
+    if len(values) == 1:
+        return name, {"mean": values[0], "seeds": 1}
+    return name, {
+        "mean": round(fmean(values), 6),
+        "std": round(stdev(values), 6),
+        "seeds": len(values),
+    }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import zoo
 from zoo.cli import main
 
 Command = Callable[..., object]
@@ -150,3 +152,48 @@ def test_what_cannot_be_compared_is_said(
     code, _, err = compare(capsys, *(names.get(word, word) for word in words))
     assert code == 2
     assert message in " ".join(err.split())
+
+
+def test_seeds_are_published_together(
+    trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`zoo evaluate` and `zoo compare` write figures down, and `zoo publish` takes them over the seeds."""
+    one, two = (
+        Path(shutil.copytree(trained.runs[title], tmp_path / title)) for title in ("se0", "se1")
+    )
+    data = ["--data", str(trained.data), "--threads", "1"]
+    values = []
+    for run in (one, two):
+        capsys.readouterr()
+        assert main(["evaluate", str(run), *data, "--json"]) == 0
+        values.append(json.loads(capsys.readouterr().out)[f"{trained.data.stem}/test/top1"])
+    base = str(tmp_path / "our-zoo")
+    words = [
+        "--registry",
+        base,
+        "--name",
+        "ours",
+        "--version",
+        "1.0.0",
+        "--metric",
+        "far/test/top1=0.5,0.7",
+    ]
+    assert main(["publish", str(one), str(two), *words]) == 0
+    metrics = zoo.describe("ours", registries=[zoo.Registry(base)]).metrics
+    figure = metrics[f"{trained.data.stem}/test/top1"]
+    assert figure["mean"] == pytest.approx(sum(values) / 2, abs=1e-6)
+    assert (figure["seeds"], figure["value"]) == (2, pytest.approx(values[0], abs=1e-6))
+    assert metrics["far/test/top1"] == {"mean": 0.6, "std": 0.141421, "seeds": 2}
+
+
+def test_a_file_is_published_alone(
+    trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Only folders of runs say that they are seeds of one training."""
+    file = str(trained.runs["se0"] / "best.safetensors")
+    words = ["--registry", str(tmp_path / "zoo"), "--name", "ours", "--version", "1.0.0"]
+    assert main(["publish", file, str(trained.runs["se1"]), *words]) == 2
+    assert (
+        "several runs that differ by their seed are given by their folders"
+        in capsys.readouterr().err
+    )

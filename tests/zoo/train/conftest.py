@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -65,3 +67,41 @@ def new_model(data: Data) -> Callable[[], zoo.Model]:
 def folder(tmp_path: Path) -> Path:
     """Where a run goes."""
     return tmp_path / "run"
+
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Write the folder of a run that has ended, with a figure of one's own."""
+
+    def make(
+        name: str,
+        accuracy: float,
+        *,
+        attention: Sequence[dict[str, Any]] = (),
+        seed: int = 0,
+        data: str = "squares",
+        epochs: int = 2,
+    ) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        spec = {
+            "input": {"kind": "image", "channels": 3},
+            "backbone": {"name": "resnet_cifar"},
+            "attention": list(attention),
+            "head": {"name": "avg"},
+            "output": {"kind": "classes", "num_classes": 2},
+        }
+        asked = {"spec": spec, "recipe": {"epochs": epochs, "seed": seed}, "data": data}
+        (folder / "run.json").write_text(json.dumps(asked))
+        best = {"epoch": 1, "validation/top1": accuracy + 0.01, "seconds": 1.0}
+        last = {"epoch": 2, "validation/top1": accuracy, "seconds": 1.0}
+        result = {**asked, "best": best, "history": [best, last], "seconds": 2.0}
+        (folder / "result.json").write_text(json.dumps(result))
+        (folder / "last.safetensors").write_bytes(name.encode())
+        (folder / "best.safetensors").write_bytes(name.encode() + b"!")
+        return folder
+
+    return make

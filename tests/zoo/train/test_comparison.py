@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,41 +13,6 @@ from zoo.train.comparison import Row, judge, judge_models, make_rows, read_run
 from zoo.train.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
-
-
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """Write the folder of a run that has ended, with a figure of one's own."""
-
-    def make(
-        name: str,
-        accuracy: float,
-        *,
-        attention: Sequence[dict[str, Any]] = (),
-        seed: int = 0,
-        data: str = "squares",
-        epochs: int = 2,
-    ) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        spec = {
-            "input": {"kind": "image", "channels": 3},
-            "backbone": {"name": "resnet_cifar"},
-            "attention": list(attention),
-            "head": {"name": "avg"},
-            "output": {"kind": "classes", "num_classes": 2},
-        }
-        asked = {"spec": spec, "recipe": {"epochs": epochs, "seed": seed}, "data": data}
-        (folder / "run.json").write_text(json.dumps(asked))
-        best = {"epoch": 1, "validation/top1": accuracy + 0.01, "seconds": 1.0}
-        last = {"epoch": 2, "validation/top1": accuracy, "seconds": 1.0}
-        result = {**asked, "best": best, "history": [best, last], "seconds": 2.0}
-        (folder / "result.json").write_text(json.dumps(result))
-        (folder / "last.safetensors").write_bytes(name.encode())
-        (folder / "best.safetensors").write_bytes(name.encode() + b"!")
-        return folder
-
-    return make
 
 
 def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
