@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import named, resolve, resolve_cached
 from zoo.registry.seen import Seen
 from zoo.store import cache_folder, offline, read_blob
-from zoo.store.cache import Cache, default_cache
+from zoo.store.cache import Cache, default_cache, file_digest
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -304,7 +305,7 @@ def _from_blob(ref: Ref, cache: Cache) -> Version | None:
 
 
 def _what_is_cached(registries: Sequence[Registry], cache: Cache) -> str:
-    """A sentence that lists the versions whose weights are on this machine."""
+    """A sentence that lists what can be loaded from this machine."""
     names = sorted(set(_cached_refs(registries, cache)))
     if not names:
         return "Nothing is cached."
@@ -313,14 +314,22 @@ def _what_is_cached(registries: Sequence[Registry], cache: Cache) -> str:
 
 
 def _cached_refs(registries: Sequence[Registry], cache: Cache) -> Iterator[str]:
-    for one in Seen(cache_folder()).versions():
-        if one.ref.sha256 is not None and cache.find(one.ref.sha256) is not None:
-            yield str(one.ref)
+    """Refs whose weights are here, whole: by their size, or where no index says it by their bytes."""
+    named: set[str] = set()
     for registry in registries:
-        index = _cached_index(registry)
-        for listing in index.listings() if index is not None else ():
+        if (index := _cached_index(registry)) is None:
+            continue
+        for listing in index.listings():
             if listing.sha256 is not None and cache.find(listing.sha256) is not None:
-                yield f"{listing.name}@{listing.number}"
+                named.add(listing.sha256)
+                size = index.data(listing.name, listing.number)["weights"]["size"]
+                if cache.find(listing.sha256, size) is not None:
+                    yield f"{listing.name}@{listing.number}"
+    for ref, _ in Seen(cache_folder()).versions():
+        path = cache.find(ref.sha256) if ref.sha256 and ref.sha256 not in named else None
+        with suppress(OSError):  # what cannot be read does not load, either
+            if path is not None and file_digest(path) == ref.sha256:
+                yield str(ref._replace(number=None))  # it has no number without an index
 
 
 def _with_id(wanted: str, registries: Sequence[Registry]) -> list[Registry]:

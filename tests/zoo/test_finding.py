@@ -15,6 +15,7 @@ import torch
 
 import zoo
 from zoo import DigestMismatch, Model, Offline, Registry, RegistryError, Spec, UnknownName
+from zoo.registry.configured import write_configured
 from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import YankedWarning
 from zoo.registry.seen import RolledBack
@@ -176,6 +177,32 @@ def test_offline_lists_what_is_cached(
     with pytest.raises(UnknownName, match=r"There is no a_net@7\.7\.7\..*Cached: a_net@1"):
         zoo.create("a_net@7.7.7", pretrained=True)
     assert zoo.create("a_net@1.0.0", pretrained=True).num_classes == 2
+
+
+def test_offline_lists_nothing_that_is_cut_off(
+    team: Any, content: bytes, cache: Path, offline: Callable[[], None]
+) -> None:
+    """It would not load: by its size where an index says that, and else by its bytes."""
+
+    def listed() -> list[str]:
+        """What is said to be cached, but for what is built in."""
+        with pytest.raises(UnknownName, match=r"No variant is called 'b_net'.* Cached: ") as caught:
+            zoo.create("b_net")
+        names = str(caught.value).rpartition("Cached: ")[2].removesuffix(".").split(", ")
+        return [name for name in names if name.startswith("a_net")]
+
+    zoo.create("a_net", pretrained=True)
+    offline()
+    assert listed() == ["a_net@1.0.0"]
+    path = blob_path(cache, digest(content))
+    path.chmod(0o644)
+    path.write_bytes(content[:-1])
+    assert listed() == []
+    write_configured([])
+    assert listed() == []
+    path.write_bytes(content)
+    assert listed() == [f"a_net@sha256:{digest(content)}"]
+    assert zoo.create(listed()[0], pretrained=True).num_classes == 2
 
 
 def other_bytes(variants: dict[str, Any]) -> dict[str, Any]:
