@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.component import FAMILIES, KINDS
+from zoo.errors import InvalidValue, PluginError, UnknownName, near_misses
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
 
@@ -101,7 +102,7 @@ def list_variants(
 
     Args:
         pattern: Names to list, with `*` and `?`.
-        backbone: Only variants with this backbone, with `*` and `?`.
+        backbone: Only variants with this backbone; this one and the next, and `head`, with `*` and `?`.
         attention: Only variants with this attention.
         family: Only variants with an attention of this family.
         head: Only variants with this pooling head.
@@ -111,11 +112,12 @@ def list_variants(
             `<` or `<=`, or the name alone for those that have the figure.
         sort: `ref`, `params`, or the name of a metric (highest first).
         registries: Where to look; by default the built-in one and those that plug-ins bring.
-        catalog: What knows the families; by default that of this process.
+        catalog: What knows components and families; by default that of this process.
 
     Raises:
-        InvalidValue: `pattern` is no text, or the condition on a metric is not of that form.
-        UnknownName: There is no such family, or nothing to sort by.
+        InvalidValue: `pattern` or the name of a component is no text, or the condition on a metric is not of that form.
+        UnknownName: There is no such family or figure; or a component of that name is neither offered by a plug-in
+            nor used by a variant.
     """
     found = find_variants(
         pattern,
@@ -148,19 +150,26 @@ def find_variants(
     from zoo.registry.resolving import is_met
     from zoo.registry.selecting import Selection
 
-    if not isinstance(pattern, str):
-        raise InvalidValue(f"pattern is {pattern!r:.80}; give a text, e.g. 'attn_*'.")
+    names = {kind: conditions[kind] for kind in KINDS if conditions.get(kind) is not None}
+    for word, value in {"pattern": pattern, **names}.items():
+        if not isinstance(value, str):
+            raise InvalidValue(f"{word} is {value!r:.80}; give a text, e.g. 'attn_*'.")
     members = _family(family, catalog or default_catalog()) if family is not None else None
     condition = Condition.parse(metric) if metric is not None else None
     query = Query(pattern, members=members, condition=condition, **conditions)
     opened = _opened(registries)
+    indices = [index for _, index in opened]
+    for kind, name in query.named.items():
+        _check_component(kind, name, catalog or default_catalog(), indices)
+    if condition is not None:
+        _check_metric(condition.metric, indices, "No variant has a metric")
+    if sort not in ("ref", "params"):
+        _check_metric(sort, indices, "Nothing to sort by is called", besides={"ref", "params"})
     parts = []
     for number, (registry, index) in enumerate(opened):
         # The first registry that knows a name answers, even if nothing of it will do.
         hidden = [name for _, earlier in opened[:number] for name in earlier.names()]
         parts.append((registry, Selection(index, query, holds=is_met, hidden=hidden)))
-    if sort not in ("ref", "params"):
-        _check_metric(sort, [index for _, index in opened])
     return Found(parts, sort)
 
 
@@ -169,11 +178,6 @@ def names_like(name: str, registries: Sequence[Registry] | None = None) -> str:
     found = [index.similar_names(name) for _, index in _opened(registries)]
     names = [name for similar, _ in found for name in similar]
     return near_misses(name, names, total=sum(count for _, count in found))
-
-
-def metric_names(registries: Sequence[Registry] | None = None) -> set[str]:
-    """The names of all figures that there are."""
-    return _metrics(index for _, index in _opened(registries))
 
 
 def _opened(registries: Sequence[Registry] | None) -> list[tuple[Registry, Index]]:
@@ -187,21 +191,27 @@ def _name(row: VariantRow) -> str:
     return row.ref.partition("@")[0]
 
 
-def _check_metric(name: str, indices: Sequence[Index]) -> None:
-    known = _metrics(indices)
+def _check_component(kind: str, name: str, offers: Catalog, indices: Iterable[Index]) -> None:
+    """Refuse a name that no plug-in offers, unless a variant has it, whose plug-in is not here."""
+    try:
+        offers.component(kind, name)
+    except PluginError:  # several offer it
+        return
+    except UnknownName:
+        title = f"{kind}/{name}"
+        if not any(title in used for index in indices for _, used, _ in index.compositions()):
+            raise
+
+
+def _check_metric(
+    name: str, indices: Iterable[Index], unknown: str, *, besides: Collection[str] = ()
+) -> None:
+    known = {metric for index in indices for metric in index.metrics()}.union(besides)
     if name not in known:
-        raise UnknownName(
-            f"Nothing to sort by is called {name!r}. {near_misses(name, known | {'ref', 'params'})}"
-        )
-
-
-def _metrics(indices: Iterable[Index]) -> set[str]:
-    return {metric for index in indices for metric in index.metrics()}
+        raise UnknownName(f"{unknown} {name!r}. {near_misses(name, known)}")
 
 
 def _family(family: str, offers: Catalog) -> set[str]:
-    from zoo.component import FAMILIES
-
     if family not in FAMILIES:
         raise UnknownName(f"There is no family {family!r}. {near_misses(family, FAMILIES)}")
     return {

@@ -354,6 +354,8 @@ def test_a_pattern_is_a_text() -> None:
     """The message shows one."""
     with pytest.raises(InvalidValue, match=r"pattern is 3; give a text, e\.g\. 'attn_\*'"):
         zoo.list_variants(3)  # type: ignore[arg-type]  # the mistake in question
+    with pytest.raises(InvalidValue, match=r"head is 3; give a text"):
+        zoo.list_variants(head=3)  # type: ignore[arg-type]  # the mistake in question
 
 
 def test_every_listed_name_resolves_to_the_listed_version(listed: list[Registry]) -> None:
@@ -364,13 +366,36 @@ def test_every_listed_name_resolves_to_the_listed_version(listed: list[Registry]
 
 
 def test_wrong_words_in_a_query_are_answered_with_the_right_ones(listed: list[Registry]) -> None:
-    """Families and figures."""
+    """Families, figures and components."""
     with pytest.raises(UnknownName, match=r"There is no family 'chanel'. Did you mean 'channel'"):
         zoo.list_variants(family="chanel", registries=listed)
     with pytest.raises(
         UnknownName, match=r"Nothing to sort by is called 'parms'. Did you mean 'params'"
     ):
         zoo.list_variants(sort="parms", registries=listed)
+    with pytest.raises(
+        UnknownName, match=r"No variant has a metric 'mnist/test/top2'. Did you mean 'mnist/test/t"
+    ):
+        zoo.list_variants(metric="mnist/test/top2>0.9", registries=listed)
+    for words, message in (
+        ({"attention": "cbmm"}, r"No plug-in offers attention/cbmm\. Did you mean 'cbam'"),
+        ({"head": "cbam"}, r"No plug-in offers head/cbam\. cbam is an attention"),
+    ):
+        with pytest.raises(UnknownName, match=message):
+            zoo.list_variants(**words, registries=listed)  # type: ignore[arg-type]  # texts all
+
+
+def test_a_component_may_be_asked_for_that_a_variant_has_or_a_plug_in_offers(
+    listed: list[Registry], make_registry: MakeRegistry, small_spec: dict[str, Any]
+) -> None:
+    """The variant's plug-in need not be here, nor a variant of what the plug-in offers."""
+    spec = {**small_spec, "attention": [{"name": "theirs", "slot": "branch"}]}
+    theirs = make_registry("third", id="third", their_net={"1.0.0": {"spec": spec}})
+    found = zoo.list_variants(attention="theirs", registries=[*listed, theirs])
+    assert [row.ref for row in found] == ["their_net@1.0.0"]
+    assert zoo.list_variants(attention="theirs", head="gem", registries=[theirs]) == []
+    assert zoo.list_variants(attention="thei*", head="x*", registries=[theirs]) == []
+    assert zoo.list_variants(attention="cbam", backbone="timm/any", registries=listed) == []
 
 
 def test_the_registry_of_a_plugin_that_is_broken_is_left_out(

@@ -22,7 +22,7 @@ from zoo.cli.terminal import (
 )
 from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.listing import VariantRow, find_variants, metric_names, names_like
+from zoo.listing import VariantRow, find_variants, names_like
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -114,8 +114,6 @@ def _variants(args: Namespace) -> None:
         limit = whole_number(args.limit, "--limit") or None
     found = find_variants(args.glob, **conditions, sort=args.sort or "ref")
     rows = islice(found, limit)
-    if not found.count():
-        _check_names(args)
     if args.json:
         say_json_list(row._asdict() for row in rows)
     elif shown := list(rows):
@@ -171,32 +169,16 @@ def component_data(component: Component) -> dict[str, object]:
     return {name: getattr(component, name) for name in fields}
 
 
-def _check_names(args: Namespace) -> None:
-    """Refuse names of components and metrics that nobody offers: they are the likeliest reason for an empty list."""
-    from zoo.registry.queries import Condition
-
-    for kind in KINDS:
-        name = getattr(args, kind)
-        if name is None or _is_pattern(name) or "/" in name:
-            continue
-        known = [component.name for component in api.list_components(kind)]
-        if name not in known:
-            raise UnknownName(f"No plug-in offers {kind}/{name}. {near_misses(name, known)}")
-    if args.metric is not None:
-        metric = Condition.parse(args.metric).metric
-        figures = metric_names()
-        if metric not in figures:
-            raise UnknownName(f"No variant has a metric {metric!r}. {near_misses(metric, figures)}")
-
-
 def _nothing_found(args: Namespace) -> str:
+    from zoo.registry.queries import is_pattern
+
     if not find_variants().count():
         return "There are no variants in any registry yet. `zoo list --components` lists what to compose one from."
     asked = [f"a name like {args.glob!r}"] if args.glob != "*" else []
     for name in _CONDITIONS:
         value = getattr(args, name)
         asked += [f"--{name.replace('_', '-')} {value}"] if value is not None else []
-    known = _is_pattern(args.glob) or find_variants(args.glob).count()
+    known = is_pattern(args.glob) or find_variants(args.glob).count()
     hint = "" if known else names_like(args.glob)
     wider = "Leave out a condition to see more, or all:" if len(asked) > 1 else "To see them all:"
     return " ".join(
@@ -204,10 +186,6 @@ def _nothing_found(args: Namespace) -> str:
         for part in (f"No variant has {' and '.join(asked)}.", hint, wider, "`zoo list`.")
         if part
     )
-
-
-def _is_pattern(text: str) -> bool:
-    return not set("*?[").isdisjoint(text)
 
 
 def _metrics(row: VariantRow) -> str:

@@ -54,19 +54,32 @@ class Query(NamedTuple):
     condition: Condition | None = None
 
     @property
+    def named(self) -> dict[str, str]:
+        """The components that are asked for by name and not by a pattern, by kind."""
+        return {kind: name for kind, name in self._wanted.items() if not is_pattern(name)}
+
+    @property
+    def _wanted(self) -> dict[str, str]:
+        asked = {"backbone": self.backbone, "attention": self.attention, "head": self.head}
+        return {kind: name for kind, name in asked.items() if name is not None}
+
+    @property
     def asks_for_components(self) -> bool:
         """Whether there is a condition on components or on the input."""
-        asked = (self.backbone, self.attention, self.members, self.head, self.ndim)
-        return any(value is not None for value in asked)
+        return bool(self._wanted) or self.members is not None or self.ndim is not None
 
     def takes(self, components: Sequence[str], kind: str) -> bool:
         """Whether components (`kind/name`) and the kind of input fulfil the conditions on them."""
-        named = {"backbone": self.backbone, "attention": self.attention, "head": self.head}
         return (
-            all(_has(components, kind, name) for kind, name in named.items() if name is not None)
+            all(_has(components, kind, name) for kind, name in self._wanted.items())
             and (self.members is None or not self.members.isdisjoint(components))
             and self.ndim in (None, _NDIMS[kind])
         )
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is a pattern, and not a name."""
+    return not set("*?[").isdisjoint(text)
 
 
 def _has(components: Sequence[str], kind: str, wanted: str) -> bool:

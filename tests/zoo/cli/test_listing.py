@@ -120,6 +120,7 @@ def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
     ("words", "message"),
     [
         (["--attention", "cbm"], "No plug-in offers attention/cbm. Did you mean 'cbam'"),
+        (["--head", "cbam"], "No plug-in offers head/cbam. cbam is an attention"),
         (["--backbone", "attn_cn"], "No plug-in offers backbone/attn_cn. Did you mean 'attn_cnn'"),
         (["--family", "chanel"], "There is no family 'chanel'. Did you mean 'channel'?"),
         (["--sort", "mnist/test/top2"], "Did you mean 'mnist/test/top1'"),

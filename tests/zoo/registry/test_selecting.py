@@ -41,7 +41,8 @@ def test_a_condition_bounds_a_figure(
     make_registry: MakeRegistry, condition: str, holds: bool
 ) -> None:
     """The mean is compared; a figure that is not there fulfils nothing."""
-    registry = make_registry(a_net={"1.0.0": entry(0.9)}, b_net={"1.0.0": entry()})
+    birds = {"metrics": {"birds/test/top1": {"mean": 0.5}}, "status": {"yanked": "x"}}
+    registry = make_registry(a_net={"1.0.0": entry(0.9), "0.9.0": birds}, b_net={"1.0.0": entry()})
     assert refs(registry, metric=condition) == (["a_net@1.0.0"] if holds else [])
 
 
@@ -153,8 +154,9 @@ def test_what_no_table_holds_is_not_found(make_registry: MakeRegistry, odd: str)
     """Bytes from a shell that are no text among them; numbers too large are as good as the largest."""
     registry = make_registry(a_net={"1.0.0": entry(0.5, params=3)})
     assert refs(registry, pattern=f"{odd}x") == []
-    assert refs(registry, metric=f"x{odd}>0") == []
-    assert refs(registry, backbone=f"{odd}x") == []
+    assert refs(registry, backbone=f"{odd}x*") == []
+    with pytest.raises(UnknownName, match="No variant has a metric"):
+        refs(registry, metric=f"x{odd}>0")
     assert zoo.listing.names_like(odd, [registry]) == "Known: 'a_net'."
     with pytest.raises(UnknownName, match="Nothing to sort by"):
         refs(registry, sort=odd)
