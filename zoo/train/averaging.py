@@ -61,6 +61,10 @@ class MovingAverage(Callback):
             _assign(self.model, self._own)
             self._own = None
 
+    def on_exception(self, *_: Any) -> None:
+        """Put the weights back where a validation is broken off."""
+        self.on_validation_end()
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """The average in the place of the weights, for as long as this lasts."""

@@ -46,14 +46,27 @@ class EpochBatches(Sampler[Tensor]):
             )
         most = min(batch_size, self.count)
         self.batch_size = most - most % processes.size
+        self._taken = 0
+        self._resumed = (0, 0)  # epoch, and its batches that were taken before
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
         self.epoch = epoch
 
+    def state_dict(self) -> dict[str, int]:
+        """Where it is: the epoch, and how many of its batches were taken."""
+        return {"epoch": self.epoch, "taken": self._taken}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Leave out of an epoch what was taken of it before."""
+        self._resumed = state_dict["epoch"], state_dict["taken"]
+
     def __iter__(self) -> Iterator[Tensor]:
         # A generator: a loader asks for it before it is told the epoch, and takes the first batch after.
-        for batch in self._ordered():
+        epoch, taken = self._resumed
+        first = taken if epoch == self.epoch else 0
+        for number, batch in enumerate(self._ordered()[first:], first + 1):
+            self._taken = number
             yield batch[self.processes.rank :: self.processes.size]
 
     def _ordered(self) -> Sequence[Tensor]:

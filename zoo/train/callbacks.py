@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -12,8 +11,6 @@ from typing import Any
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
-
-from zoo.train.task import NotFinite
 
 clock = time.monotonic  # in seconds
 
@@ -43,19 +40,32 @@ class KeepBest(Callback):
         self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
-        self._started = self._trained = self._rate = 0.0
+        self._started = self._rate = self._before = 0.0
+        self._trained: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the checkpoint keeps of this."""
-        return {"history": self.history, "best": self.best}
+        """What the checkpoint keeps of this: figures, and of an epoch that is not complete rate and seconds."""
+        return {
+            "history": self.history,
+            "best": self.best,
+            "learning_rate": self._rate,
+            "seconds": self._training_seconds(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Take up what a checkpoint kept; one of complete epochs may be without rate and seconds."""
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
+        self._rate, self._before = (
+            state_dict.get(name, 0.0) for name in ("learning_rate", "seconds")
+        )
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
+        """Let the clock of an epoch that goes on go on, too."""
+        self._started = clock() - self._before
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Start the epoch's clock."""
-        self._started = clock()
+        self._started, self._trained = clock(), None
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         """Note the step's learning rate; after it the schedule has set that of the next one."""
@@ -82,12 +92,8 @@ class KeepBest(Callback):
             },
             "learning_rate": self._rate,
             "seconds": round(clock() - self._started, 2),
-            "samples_per_second": round(samples / max(self._trained - self._started, 1e-9), 1),
+            "samples_per_second": round(samples / max(self._training_seconds(), 1e-9), 1),
         }
-        if not math.isfinite(figures["train/loss"]):
-            raise NotFinite(
-                f"The loss became {figures['train/loss']} in epoch {figures['epoch']:.0f}."
-            )
         self.history.append(figures)
         better = not self.best or _goodness(figures) > _goodness(self.best)
         self.best = figures if better else self.best
@@ -97,6 +103,10 @@ class KeepBest(Callback):
         if better:
             self.save(figures)
         self.report(_line(figures, trainer.max_epochs, best=self.best is figures))
+
+    def _training_seconds(self) -> float:
+        """How long the epoch's training took, or has taken so far."""
+        return (clock() if self._trained is None else self._trained) - self._started
 
 
 class Progress(TQDMProgressBar):
@@ -118,6 +128,14 @@ class Progress(TQDMProgressBar):
             unit=" samples",
             unit_scale=self.batch_size,
         )
+
+    def on_train_start(self, trainer: Any, *args: Any) -> None:
+        """Make the bar; where an epoch goes on, so does its bar."""
+        super().on_train_start(trainer, *args)
+        if trainer.fit_loop.restarting:
+            self.on_train_epoch_start(trainer, *args)
+            bar = self.train_progress_bar
+            bar.initial = bar.n = trainer.fit_loop.batch_idx + 1
 
     def on_train_epoch_start(self, trainer: Any, *args: Any) -> None:
         """Begin the bar anew; epochs are counted from 1."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import torch
-from torch.utils.data import DataLoader
 
 from zoo.errors import InvalidValue, ZooError
 from zoo.spec import ImageInput, Spec
@@ -18,7 +13,7 @@ from zoo.train import require_lightning
 from zoo.train.batches import EpochBatches, WholeSplit
 from zoo.train.curves import draw_curves
 from zoo.train.data.dataset import Data
-from zoo.train.data.splits import Batch, ImageSplit, Split
+from zoo.train.data.splits import ImageSplit
 from zoo.train.normalization import Normalization
 from zoo.train.processes import Processes
 from zoo.train.quiet import quiet_lightning
@@ -47,7 +42,7 @@ class Fitted(NamedTuple):
 
 
 class Interrupted(ZooError):
-    """A training was stopped from the keyboard; what it had done is kept."""
+    """A training was stopped by Ctrl-C or a scheduler; the message says what is kept."""
 
 
 def fit(
@@ -77,12 +72,15 @@ def fit(
 
     Raises:
         InvalidValue: Model, data and recipe do not fit each other, or `output` holds another run.
-        Interrupted: Ctrl-C was pressed.
+        Interrupted: Ctrl-C was pressed, or SIGTERM came.
         MissingExtra: Lightning is not installed.
     """
     require_lightning()
     from zoo.train.averaging import MovingAverage
     from zoo.train.callbacks import KeepBest, Progress
+    from zoo.train.epoch_state import EpochState
+    from zoo.train.interruption import Interruption
+    from zoo.train.loading import ResumableBatches, WholeBatches
     from zoo.train.task import Task
 
     check_fit(model, data, recipe)
@@ -92,7 +90,9 @@ def fit(
     processes = Processes.here()
     if processes.first:
         folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
-    task = Task(model, recipe)
+    train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
+    validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
+    task = Task(model, recipe, recipe.epochs * len(train))
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
@@ -102,18 +102,19 @@ def fit(
     def keep(figures: dict[str, float]) -> None:
         save("best", figures)
 
-    keeper = KeepBest(keep, folder.write_history, report or (lambda _: None))
+    report = report or (lambda _: None)
+    keeper = KeepBest(keep, folder.write_history, report)
     others: list[Any] = [Progress(recipe.batch_size)] if progress else []
     if average is not None:
         others.append(average)
-    train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
-    validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
-    with quiet_lightning():
+    interruption = Interruption(folder.checkpoint, report)
+    others += [EpochState(), interruption]
+    with quiet_lightning(), interruption.listening():
         _run(
             _trainer(recipe, folder, [keeper, *others], processes, tensorboard=tensorboard),
             task,
-            _loader(data.train, train),
-            _loader(data.validation, validation),
+            ResumableBatches(data.train, train),
+            WholeBatches(data.validation, validation),
             folder,
         )
     seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
@@ -248,35 +249,26 @@ def _trainer(
     )
 
 
-def _loader(split: Split, batches: EpochBatches | WholeSplit) -> DataLoader[Any]:
-    """Whole batches, straight from memory."""
-    return DataLoader(
-        split,
-        batch_size=None,  # what the sampler gives is a batch
-        sampler=batches,
-        generator=torch.Generator(),  # else it draws from the one that dropout draws from
-        collate_fn=_as_it_is,  # type: ignore[arg-type]  # for whole batches it gets one, no list
-    )
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
-
-
 def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder) -> None:
     """Let Lightning run the loop, and say what is kept where it does not come to its end."""
+    from zoo.train.interruption import Stopped
     from zoo.train.task import NotFinite
 
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if in_main else None
     checkpoint = str(folder.checkpoint) if folder.checkpoint.exists() else None
     try:
         trainer.fit(task, train, validation, ckpt_path=checkpoint, weights_only=True)
+    except Stopped as stop:
+        raise Interrupted(
+            f"Stopped {stop}. All of it is kept. Go on with: zoo train --resume {folder.path}"
+        ) from None
     except (KeyboardInterrupt, SystemExit):
-        kept = "No epoch was complete, so that no weights are kept. Start again"
+        kept = f"Nothing was trained yet. Delete {folder.path}, and start again."
         if folder.checkpoint.exists():
-            kept = f"{trainer.current_epoch} complete epochs are kept. Go on"
-        raise Interrupted(f"Stopped. {kept} with: zoo train --resume {folder.path}") from None
+            kept = (
+                f"{trainer.current_epoch} complete epochs are kept. "
+                f"Go on with: zoo train --resume {folder.path}"
+            )
+        raise Interrupted(f"Stopped at once. {kept}") from None
     except InvalidValue as error:
         if not isinstance(error.__cause__, OSError):
             raise
@@ -285,11 +277,8 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
         ) from error
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."
-        if folder.checkpoint.exists():
+        if trainer.current_epoch:
             kept = f"The {trainer.current_epoch} epochs before are kept in {folder.path}."
         raise NotFinite(
             f"{error} Training stops. {kept} Try a lower learning rate, gradient_clip, or precision '32'."
         ) from None
-    finally:
-        if in_main:  # Lightning leaves Ctrl-C switched off
-            signal.signal(signal.SIGINT, handler)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Processes(NamedTuple):
@@ -52,3 +54,14 @@ class Processes(NamedTuple):
 
 
 ALONE = Processes(rank=0, size=1, local_size=1)
+
+
+def of_all(value: T) -> list[T]:
+    """The values of all processes, in the order of their ranks; each calls this with its own."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values

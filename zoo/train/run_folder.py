@@ -100,6 +100,10 @@ class RunFolder:
                 raise InvalidValue(
                     f"The data are not those that {self.path} was started with: {self._splits.name} has other samples."
                 )
+            if not self.checkpoint.exists():  # and with it the weights that it was to start with
+                raise InvalidValue(
+                    f"{self.path} holds a run that ended before its training began; delete it, and start again."
+                )
             return
         if self._run.exists():
             raise InvalidValue(

@@ -6,6 +6,7 @@ that was interrupted and resumed ends at the same weights as one that was not.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -39,12 +40,14 @@ class Task(LightningModule):
     Args:
         model: A model of ours.
         recipe: How.
+        steps: Of the whole training, over which the schedule goes. To ask Lightning for them would set up the
+            batches before it knows where a checkpoint stopped in them.
     """
 
-    def __init__(self, model: Model, recipe: Recipe) -> None:
+    def __init__(self, model: Model, recipe: Recipe, steps: int) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last) if recipe.channels_last else model
-        self.recipe = recipe
+        self.recipe, self.steps = recipe, steps
         if recipe.backbone_rate == 0:
             freeze(model, except_=("attention", "head"))
         own = [(changes(step), make_augmentation(step)) for step in recipe.augment]
@@ -87,8 +90,19 @@ class Task(LightningModule):
         return loss
 
     def train_figures(self, *, everywhere: bool = False) -> dict[str, float]:
-        """Mean loss and accuracy of the batches of this epoch so far, in this process or `everywhere`."""
-        return _figures("train", self._of_all(self.sums) if everywhere else self.sums)
+        """Mean loss and accuracy of the batches of this epoch so far, in this process or `everywhere`.
+
+        Raises:
+            NotFinite: The loss of them everywhere is NaN or infinite.
+        """
+        if not everywhere:
+            return _figures("train", self.sums)
+        figures = _figures("train", self._of_all(self.sums))
+        if not math.isfinite(figures["train/loss"]):
+            raise NotFinite(
+                f"The loss became {figures['train/loss']} in epoch {self.current_epoch + 1}."
+            )
+        return figures
 
     def on_validation_epoch_start(self) -> None:
         """Begin to sum."""
@@ -114,9 +128,7 @@ class Task(LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimizer and schedule, stepped after every batch."""
         optimizer = make_optimizer(self.model, self.recipe)
-        schedule = make_schedule(
-            optimizer, self.recipe, int(self.trainer.estimated_stepping_batches)
-        )
+        schedule = make_schedule(optimizer, self.recipe, self.steps)
         if schedule is None:
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]

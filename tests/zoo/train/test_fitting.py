@@ -23,6 +23,7 @@ from zoo.train.data.splits import SequenceSplit
 from zoo.train.evaluation import evaluate
 from zoo.train.fitting import Interrupted, complete_spec, fit
 from zoo.train.recipe import Recipe
+from zoo.train.task import Task
 
 RECIPE = Recipe(
     epochs=3,
@@ -82,16 +83,19 @@ def test_resuming_ends_at_the_same_weights(data: Data, new_model: NewModel, tmp_
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_an_interrupt_in_the_first_epoch_says_that_nothing_is_kept(
-    data: Data, new_model: NewModel, folder: Path
+def test_an_interrupt_before_the_first_batch_says_that_nothing_is_kept(
+    data: Data, new_model: NewModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is nothing to resume from yet."""
+    """There is nothing to resume from yet, not even the weights to start with."""
 
-    def interrupt(line: str) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="No epoch was complete"):
-        fit(new_model(), data, RECIPE, folder, report=interrupt)
+    monkeypatch.setattr(Task, "configure_optimizers", interrupt)
+    with pytest.raises(Interrupted, match=f"Nothing was trained yet. Delete {folder}"):
+        fit(new_model(), data, RECIPE, folder)
+    with pytest.raises(InvalidValue, match="ended before its training began; delete it"):
+        fit(new_model(), data, RECIPE, folder, resume=True)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(

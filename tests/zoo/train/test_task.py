@@ -79,7 +79,7 @@ def test_the_backbone_may_learn_more_slowly(new_model: Callable[[], zoo.Model]) 
         optimizer.step()
         schedule.step()
     assert rates["head/decay"] == pytest.approx(0.1, rel=0.01)
-    frozen = Task(new_model(), Recipe(backbone_rate=0.0)).model
+    frozen = Task(new_model(), Recipe(backbone_rate=0.0), 1).model
     trained = {name for name, value in frozen.named_parameters() if value.requires_grad}
     assert trained == {"classifier.weight", "classifier.bias"}
 
@@ -87,7 +87,7 @@ def test_the_backbone_may_learn_more_slowly(new_model: Callable[[], zoo.Model]) 
 def test_mixup_blends_scores_and_losses(new_model: Callable[[], zoo.Model]) -> None:
     """The loss is that of blended images, by the share that the generator drew, with both classes."""
     model = new_model().eval()
-    task = Task(model, Recipe(mixup=1.0, label_smoothing=0.1))
+    task = Task(model, Recipe(mixup=1.0, label_smoothing=0.1), 1)
     x, labels = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
     task.random.seed(4)
     task.generator.manual_seed(4)
