@@ -85,10 +85,12 @@ def run(args: Namespace) -> int:
 
 
 def show_variants(rows: list[VariantRow]) -> None:
-    """Write variants as a table."""
+    """Write variants as a table, with their registries where there are several."""
+    several = len({row.registry for row in rows}) > 1
     cells = [
         (
             row.ref,
+            row.registry if several else "",
             count(row.params),
             _metrics(row),
             " + ".join(map(_short, row.components)),
@@ -96,11 +98,8 @@ def show_variants(rows: list[VariantRow]) -> None:
         )
         for row in rows
     ]
-    say(
-        *table(
-            ("ref", "params", "metrics", "components", "summary"), cells, wrapped=3, columns=width()
-        )
-    )
+    headings = ("ref", "registry", "params", "metrics", "components", "summary")
+    say(*table(headings, cells, wrapped=3, columns=width()))
 
 
 def _variants(args: Namespace) -> None:

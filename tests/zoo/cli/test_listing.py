@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import zoo
 from zoo import Component, plugins
 
 SELF_SPEC = {
@@ -49,6 +50,19 @@ def test_each_variant_is_one_row(command, registry):
     ]
 
 
+def test_variants_of_several_registries_stand_with_theirs(command, registry, make_registry):
+    """Where those that are shown are of one, the table has no column for it."""
+    zoo.add_registry("team", make_registry("theirs", id="theirs", a_net={"1.0.0": {}}).base)
+    done = command("list", registry=registry)
+    assert [line.split()[:2] for line in done.out.splitlines()] == [
+        ["REF", "REGISTRY"],
+        ["a_net@1.0.0", "team"],
+        ["small@1.1.0", "zoo"],
+        ["wide@1.0.0", "zoo"],
+    ]
+    assert "REGISTRY" not in command("list", "*_net", registry=registry).out
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -73,6 +87,7 @@ def test_json_has_every_field(command, registry):
     first, _ = json.loads(command("list", "--json", registry=registry).out)
 
     assert first["ref"] == "small@1.1.0"
+    assert first["registry"] == "zoo"
     assert first["components"] == ["backbone/attn_cnn", "attention/se", "head/avg"]
     assert first["metrics"]["mnist/test/top1"]["seeds"] == 3
 
