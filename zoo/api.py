@@ -168,14 +168,15 @@ def save(
 
     Args:
         model: A composed model.
-        path: Where to. Written whole or not at all.
+        path: Where to, e.g. `mine.safetensors`. Written whole or not at all, under this very name; one whose end
+            means another format, such as `.pt` or `.onnx`, is refused.
         metrics: Its figures, `{"dataset/split/measure": {"mean": ..., "std": ..., "seeds": ...}}`.
         recipe: How it was trained.
         provenance: On which data, when, from which commit.
 
     Raises:
         InvalidValue: The model was not composed by zoo or was changed by hand, so that it could not be
-            loaded again; or the file cannot be written.
+            loaded again; or the file cannot be written, or should be called otherwise.
     """
     from zoo.composition.model import Model
     from zoo.weights import check_fits, save_model

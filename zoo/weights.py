@@ -28,6 +28,12 @@ HEADER_LIMIT = 16 * 2**20
 TENSOR_LIMIT = 20_000  # the deepest networks have some thousands
 AXES_LIMIT = 64
 
+# Ends of names by which people and programs know other formats, and would take a file for one of them.
+_OTHER_FORMATS = frozenset(
+    ".bin .ckpt .gguf .h5 .hdf5 .joblib .json .keras .mlmodel .npy .npz .onnx .pb .pickle .pkl .pt .pt2 .pth .tflite "
+    ".yaml .yml .zip".split()
+)
+
 _DTYPES = {
     "BOOL": torch.bool,
     "U8": torch.uint8,
@@ -137,7 +143,16 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
 def save_model(
     model: nn.Module, plan: Plan, path: Path, extra: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write a model to `path` whole or not at all; see `to_bytes`."""
+    """Write a model to `path` whole or not at all; see `to_bytes`.
+
+    Raises:
+        InvalidValue: The end of `path` means another format.
+    """
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise InvalidValue(
+            f"{path} would hold safetensors, and {path.suffix} means another format. Save as "
+            f"{path.with_suffix('.safetensors')}."
+        )
     write_atomically(path, to_bytes(model, plan, extra))
     return path
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import tracemalloc
 from pathlib import Path
@@ -370,6 +371,25 @@ def test_a_parameter_under_two_names_stays_one(own_catalog: None, tmp_path: Path
     again = zoo.load(zoo.save(model, tmp_path / "m.safetensors"))
     assert again.last.first is again.last.second
     assert torch.equal(again.last.first, model.last.first)
+
+
+@pytest.mark.parametrize("end", ["pt", "pth", "bin", "ckpt", "onnx", "h5", "PT", "yaml"])
+def test_a_name_that_means_another_format_is_refused(
+    model: Model, tmp_path: Path, end: str
+) -> None:
+    """Whoever opens the file would take it for that; the right name is told."""
+    right = re.escape(str(tmp_path / "m.v2.safetensors"))
+    with pytest.raises(InvalidValue, match=rf"\.{end} means another format\. Save as {right}\."):
+        zoo.save(model, tmp_path / f"m.v2.{end}")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m", "m-1.0", "m.zoo"])
+def test_any_other_name_is_taken_as_it_is(model: Model, tmp_path: Path, name: str) -> None:
+    """A file is told by its content, so it loads whatever it is called."""
+    assert zoo.save(model, tmp_path / name) == tmp_path / name
+    assert os.listdir(tmp_path) == [name]
+    assert zoo.load(tmp_path / name).spec == model.spec
 
 
 def test_what_could_not_be_loaded_again_is_not_saved(model: Model, tmp_path: Path) -> None:
