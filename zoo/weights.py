@@ -29,10 +29,10 @@ TENSOR_LIMIT = 20_000  # the deepest networks have some thousands
 AXES_LIMIT = 64
 
 # Ends of names by which people and programs know other formats, and would take a file for one of them.
-_OTHER_FORMATS = frozenset(
-    ".bin .ckpt .gguf .h5 .hdf5 .joblib .json .keras .mlmodel .npy .npz .onnx .pb .pickle .pkl .pt .pt2 .pth .tflite "
-    ".yaml .yml .zip".split()
-)
+_OTHER_FORMATS = {
+    ".bin", ".ckpt", ".gguf", ".h5", ".hdf5", ".joblib", ".json", ".keras", ".mlmodel", ".npy", ".npz", ".onnx",
+    ".pb", ".pickle", ".pkl", ".pt", ".pt2", ".pth", ".tflite", ".yaml", ".yml", ".zip",
+}  # fmt: skip
 
 _DTYPES = {
     "BOOL": torch.bool,
