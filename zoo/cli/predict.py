@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from shlex import quote
 
 from zoo.cli.opening import open_model
-from zoo.cli.terminal import printable, say, say_json
+from zoo.cli.terminal import complain, printable, say, say_json
 from zoo.errors import InvalidValue
 
 SUMMARY = "classify images, sounds or texts"
@@ -22,12 +25,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         "samples",
         metavar="SAMPLE",
         nargs="+",
-        help="what the model takes: image files, WAV files, or texts in quotes",
+        help='what the model takes: image files, WAV files, or texts in quotes (that of a file: "$(cat FILE)")',
     )
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="how many classes to show (default: 5)"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _note_files(texts: Sequence[str]) -> None:
+    """Tell of texts that are names of files, whose content may have been meant."""
+    for text in texts:
+        if os.path.isfile(text):
+            content = f'"$(cat {quote(text)})"'
+            complain("note", f"{text!r} is classified as a text. For that of the file: {content}")
 
 
 def run(args: Namespace) -> int:
@@ -37,6 +48,8 @@ def run(args: Namespace) -> int:
     if args.top < 1:
         raise InvalidValue(f"--top is {args.top}; show at least 1 class.")
     model = open_model(args.what)
+    if model.spec.input.kind == "text":
+        _note_files(args.samples)
     # All samples before the first line: one that cannot be read leaves no half of an answer.
     found = [(sample, predict(model, sample, top=args.top)) for sample in args.samples]
     if args.json:

@@ -161,6 +161,23 @@ def test_classifies_texts(command, tmp_path):
     ]
 
 
+def test_a_text_that_names_a_file_is_a_text_and_said_to_be(command, tmp_path):
+    """It may have been meant as the file; of other texts nothing is said."""
+    words = {"kind": "text", "vocabulary": ["good", "bad"]}
+    model = zoo.compose("text_cnn", head="max", input=words, labels=["up", "down"])
+    file = str(zoo.save(model, tmp_path / "text.safetensors"))
+    (tmp_path / "my text").write_text("so good")
+
+    done = command("predict", file, str(tmp_path / "my text"), "so bad")
+
+    assert done.code == 0
+    assert done.out.splitlines()[0] == str(tmp_path / "my text")
+    assert " ".join(done.err.split()).endswith(
+        f"my text' is classified as a text. For that of the file: \"$(cat '{tmp_path}/my text')\""
+    )
+    assert command("predict", file, "so good").err == ""
+
+
 def test_a_model_that_takes_no_such_sample_is_refused(command, tmp_path, photo):
     """A model of sequences takes arrays, which a command line has not."""
     model = zoo.compose(
