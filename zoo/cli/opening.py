@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo.cli.costs import VOCABULARY
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
+
+# What a spec may leave to the data, by the kind of input.
+_UNSAID: dict[str, dict[str, Any]] = {
+    "image": {"channels": 3},
+    "text": {"vocabulary_size": VOCABULARY, "vocabulary_bytes": 0},
+}
 
 
 def open_model(what: str) -> Model:
@@ -24,6 +33,62 @@ def open_model(what: str) -> Model:
 
     file = file_of(what)
     return create(what, pretrained=True) if file is None else load(file)
+
+
+def builder(what: str) -> Callable[[], Model]:
+    """Find what a word names, and return what builds its model: one of its form, whatever its weights.
+
+    Args:
+        what: As for `open_model`; or a YAML file with a spec, a spec in the short form, or an architecture of a
+            backbone (`timm/resnet18`). What a spec leaves to the data (channels, tokens) it gets here.
+
+    Raises:
+        ZooError: There is no such thing, or it is not what it should be.
+    """
+    from zoo.api import create, load
+    from zoo.grammar import is_short_form
+    from zoo.train.subject import read_subject
+
+    if not what.endswith((".yaml", ".yml")):
+        if (file := file_of(what)) is not None:
+            return partial(load, file)
+        if is_architecture(what) and not is_short_form(what):
+            return partial(create, what)
+    subject = read_subject(what)
+    if subject.version is not None:
+        return partial(_build, subject.spec)
+    return lambda: _build({**subject.spec, "input": _whole_input(subject.spec)})
+
+
+def is_architecture(what: str) -> bool:
+    """Whether a word names an architecture in the name space of a backbone, `timm/resnet18`."""
+    from zoo.api import list_components
+
+    space, _, name = what.partition("/")
+    return bool(name) and f"{space}/*" in {one.name for one in list_components("backbone")}
+
+
+def _build(data: Mapping[str, Any]) -> Model:
+    from zoo.api import plan_for
+    from zoo.composition.building import build
+    from zoo.spec import Spec
+    from zoo.weights import without_pretrained
+
+    return build(plan_for(without_pretrained(Spec.from_data(data))))
+
+
+def _whole_input(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The input block of a spec, with what its backbone asks for, and for the rest what stands for any data."""
+    from zoo.plugins import catalog
+    from zoo.train.subject import asked_input
+
+    asked = asked_input(spec)
+    if "kind" not in asked:
+        block = spec["backbone"]
+        name = block if isinstance(block, str) else block["name"]
+        takes = getattr(catalog().component("backbone", name).load(), "input_kinds", ("image",))
+        asked["kind"] = takes[0]
+    return {**_UNSAID.get(asked["kind"], {}), **asked, **(spec.get("input") or {})}
 
 
 def published_figures(what: str) -> dict[str, Any]:

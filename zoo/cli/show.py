@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import api
 from zoo.cli.costs import component_cost, cost_data, spec_cost
 from zoo.cli.listing import component_data
-from zoo.cli.opening import file_of
+from zoo.cli.opening import file_of, is_architecture
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
 from zoo.errors import UnknownName
@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
         (show_slots if args.slots else show_composed)(args.what, as_json=args.json)
     elif kind in KINDS:
         _show_component(kind, name, as_json=args.json)
-    elif f"{kind}/*" in {component.name for component in api.list_components("backbone")} and name:
+    elif is_architecture(args.what):
         _show_component("backbone", args.what, as_json=args.json)
     else:
         _show_version(args.what, with_cost=args.cost, as_json=args.json)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import InvalidValue
-from zoo.cli.opening import file_of, open_model, provenance
+from zoo import InvalidValue, ZooError
+from zoo.cli.opening import builder, file_of, is_architecture, open_model, provenance
 
 
 @pytest.fixture
@@ -47,3 +47,57 @@ def test_a_yaml_file_is_to_be_trained(run: Path) -> None:
     spec.write_text("spec: plain_cnn")
     with pytest.raises(InvalidValue, match=r"holds no model; `zoo train runs/mine\.yaml --data"):
         file_of(str(spec))
+
+
+def test_what_can_be_built_needs_no_weights(run: Path, tmp_path: Path) -> None:
+    """A file, a run, a YAML file, a spec in the short form, an architecture and a ref each give a model."""
+    (tmp_path / "mine.yaml").write_text("spec: plain_cnn(widths=[4]) + gem\nrecipe: {epochs: 1}\n")
+    for what, head in (
+        ("runs/mine", "avg"),
+        (str(run / "best.safetensors"), "avg"),
+        ("mine.yaml", "gem"),
+        ("plain_cnn(widths=[4]) + max", "max"),
+        ("timm/test_resnet", "native"),
+        ("attn_cnn_mnist", "catavgmax"),
+    ):
+        assert builder(what)().spec.head.name == head
+
+
+def test_what_a_spec_leaves_to_the_data_is_filled_in(tmp_path: Path) -> None:
+    """The kind that the backbone takes, tokens, channels, and the size that an architecture asks for."""
+    texts = builder("text_cnn(embedding_dim=2, maps=2) + max")().spec.input
+    assert (texts.kind, texts.vocabulary_size, texts.vocabulary_bytes) == ("text", 10_000, 0)
+    file = tmp_path / "texts.yaml"
+    file.write_text(
+        "spec: {input: {kind: text, lower: false}, backbone: {name: text_cnn, maps: 2}, head: max}\n"
+    )
+    assert builder(str(file))().spec.input.lower is False
+    images = builder("image(channels=1) -> timm/test_resnet + avg")().spec.input
+    assert (images.channels, images.size) == (1, (160, 160))
+    assert builder("plain_cnn(widths=[4]) + avg")().spec.input.size is None
+
+
+@pytest.mark.usefixtures("no_network")
+def test_weights_of_a_backbone_are_not_fetched() -> None:
+    """Only the form is asked for."""
+    assert not builder("timm/test_resnet(pretrained=true) + avg")().spec.backbone.pretrained
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("attn_cnn_mnis", "No variant is called 'attn_cnn_mnis'"),
+        ("none.yaml", "none.yaml cannot be read"),
+        ("plain_cnn + gem + avg", "would both be the head"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_it_is(what: str, message: str) -> None:
+    """A misspelt name is found without building anything."""
+    with pytest.raises(ZooError, match=message):
+        builder(what)
+
+
+def test_architectures_are_those_of_a_name_space() -> None:
+    """A registry's name, a folder and a bare name space are none."""
+    words = ("timm/resnet18", "team/small", "runs/mine", "timm/", "timm")
+    assert [is_architecture(what) for what in words] == [True, False, False, False, False]
