@@ -37,6 +37,7 @@ COMMANDS = {
     "train": Command("zoo.cli.train", "train a variant, or a YAML file with 'spec' and 'recipe'"),
     "evaluate": Command("zoo.cli.evaluate", "measure a variant or a file on data"),
     "compare": Command("zoo.cli.compare", "compare runs over their seeds, or models on data"),
+    "bench": Command("zoo.cli.bench", "time models on this machine, side by side"),
     "get": Command("zoo.cli.get", "fetch weights, verify them, and print where they are"),
     "verify": Command(
         "zoo.cli.verify", "hash weights on this machine again, and name those that are damaged"
