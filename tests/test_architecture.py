@@ -137,6 +137,12 @@ def test_a_plugin_imports_only_public_names_and_itself(path: Path) -> None:
             assert name.removeprefix("zoo.") in zoo.__all__, f"{name} is not public"
 
 
+def test_what_two_plugins_have_a_copy_of_is_the_same() -> None:
+    """Siblings import nothing of each other, and zoo offers no arithmetic: what mends one copy mends both."""
+    copies = [ROOT / "plugins" / name / "maxima.py" for name in ("zoo_attention", "zoo_pooling")]
+    assert copies[0].read_text() == copies[1].read_text()
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_light_modules_import_nothing_heavy(path: Path) -> None:
     """The core apart from its [torch] parts, the command, and the hook module of each plug-in."""
