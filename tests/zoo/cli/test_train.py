@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -58,6 +60,41 @@ def spec(tmp_path: Path) -> Path:
 def _train(spec: Path, root: Path, *more: str) -> int:
     words = ["train", str(spec), "--data", "mnist", "--root", str(root), "--threads", "1"]
     return main([*words, *more])
+
+
+def _take_interrupts() -> None:
+    """Undo what shells do to processes in the background, and these hand on: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_process_that_is_stopped_says_how_to_go_on(
+    number: signal.Signals, spec: Path, root: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C and the signal of schedulers, in the midst of it: exit code 130, and the same end as without."""
+    words = ["train", str(spec), "--data", "mnist", "--root", str(root), "--threads", "1"]
+    words += ["--epochs", "20", "--output"]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zoo", *words, str(run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=_take_interrupts,  # noqa: PLW1509 - it takes no lock
+    )
+    assert process.stdout is not None
+    assert any(line.startswith("epoch 1/20") for line in process.stdout)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert re.search(rf"Stopped in .*epoch \d+.* Go on with: zoo train --resume {run}\n", out)
+    assert main([*out.rpartition("Go on with: zoo ")[2].split(), "--threads", "1"]) == 0
+    assert main([*words, str(whole)]) == 0
+    last, other = (zoo.load(folder / "last.safetensors").state_dict() for folder in (run, whole))
+    assert all(torch.equal(last[name], other[name]) for name in other)
 
 
 def test_a_file_is_trained_evaluated_and_resumed(

@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ RECIPE = Recipe(
 )
 NewModel = Callable[[], zoo.Model]
 TIMES = {"seconds", "samples_per_second"}
+
+
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """Take Ctrl-C, though the tests may run in the background of a script, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def at_batch(model: zoo.Model, number: int, act: Callable[[], None]) -> zoo.Model:
@@ -167,7 +175,12 @@ def test_a_signal_that_a_launcher_passes_on_is_the_same_one(
     data: Data, new_model: NewModel, folder: Path
 ) -> None:
     """The terminal sends it to all processes, and the launcher once more to its own."""
-    model = at_batch(new_model(), 3, lambda: (send(), send(), send(signal.SIGTERM)))  # type: ignore[func-returns-value]
+
+    def thrice() -> None:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            send(number)
+
+    model = at_batch(new_model(), 3, thrice)
     with pytest.raises(Interrupted, match="in epoch 1, after batch 3 of 10"):
         fit(model, data, RECIPE, folder)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
+import zoo
 from zoo.train.processes import ALONE, Processes
 
 # Without batch norm, whose statistics each process takes of its own share, and without chance.
@@ -23,40 +27,99 @@ recipe: {epochs: 3, batch_size: 16, learning_rate: 0.02, augment: [], seed: 1}
 """
 
 
-def train(folder: Path, output: Path, *launcher: str) -> list[dict[str, float]]:
-    """Train in processes of their own, and return the figures of every epoch."""
-    words = ["-m", "zoo", "train", str(folder / "spec.yaml"), "--data", str(folder / "texts.csv")]
-    words += ["--output", str(output), "--threads", "1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, *launcher, *words],
-        capture_output=True,
+# And with all that has a state of its own in each process.
+RANDOM_SPEC = """\
+spec:
+  input: {kind: text}
+  backbone: {name: text_cnn, embedding_dim: 8, maps: 8, kernel_sizes: [1, 2]}
+  head: {name: max, dropout: 0.3}
+recipe: {epochs: 3, batch_size: 16, augment: [word_dropout], average: 0.9, schedule: cosine, seed: 1}
+"""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+def _take_interrupts() -> None:
+    """Undo what shells do to processes in the background, and these hand on: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    """Start a training in processes of their own, in a group of their own."""
+    return subprocess.Popen(
+        [sys.executable, *words, "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        env=environment,
-        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        start_new_session=True,
+        preexec_fn=_take_interrupts,  # noqa: PLW1509 - it takes no lock
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Best: epoch") == 1  # one of them speaks
+
+
+def beginning(folder: Path, output: Path) -> list[str]:
+    """The words for a new training."""
+    words = ["-m", "zoo", "train", str(folder / "spec.yaml"), "--data", str(folder / "texts.csv")]
+    return [*words, "--output", str(output)]
+
+
+def finish(process: subprocess.Popen[str], output: Path) -> list[dict[str, float]]:
+    """Wait for the end of a training, and return the figures of every epoch."""
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert said.count("Best: epoch") == 1  # one of them speaks
     with open(output / "metrics.csv", newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+def write_texts(folder: Path, spec: str, count: int) -> None:
+    """Write texts whose first word tells their label, and what is trained on them."""
+    lines = [
+        f"{'good' if i % 2 else 'bad'} film {i % 7},{'yes' if i % 2 else 'no'}"
+        for i in range(count)
+    ]
+    (folder / "texts.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    (folder / "spec.yaml").write_text(spec)
+
+
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Each with half of every batch: the losses of all epochs are those of one process."""
-    lines = [
-        f"{'good' if i % 2 else 'bad'} film {i % 7},{'yes' if i % 2 else 'no'}" for i in range(130)
-    ]
-    (tmp_path / "texts.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
-    (tmp_path / "spec.yaml").write_text(SPEC)
-    one = train(tmp_path, tmp_path / "one")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    two = train(tmp_path, tmp_path / "two", *launcher)
+    write_texts(tmp_path, SPEC, 130)
+    folders = (tmp_path / "one", tmp_path / "two")
+    one = finish(start(*beginning(tmp_path, folders[0])), folders[0])
+    two = finish(start(*TORCHRUN, "2", *beginning(tmp_path, folders[1])), folders[1])
     for name in ("train/loss", "train/top1", "validation/loss", "validation/top1"):
         expected = [figures[name] for figures in one]
         assert [figures[name] for figures in two] == pytest.approx(expected, rel=1e-4)
     assert one[-1]["train/loss"] < one[0]["train/loss"]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert len(result["history"]) == 3
+
+
+@pytest.mark.slow
+def test_two_processes_stop_inside_an_epoch_and_go_on(tmp_path: Path) -> None:
+    """At the same batch, though the launcher passes Ctrl-C on once more; and end as if nobody had stopped them."""
+    write_texts(tmp_path, RANDOM_SPEC, 1500)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    expected = finish(start(*TORCHRUN, "2", *beginning(tmp_path, whole)), whole)
+
+    process = start(*TORCHRUN, "2", *beginning(tmp_path, broken))
+    while not (broken / "metrics.csv").exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said, errors = process.communicate()
+    assert said.count("Stopped in epoch") == 1, errors
+    resumed = ["-m", "zoo", "train", "--resume", str(broken)]
+    alone = start(*resumed)
+    assert "with 2 processes; resume it with as many" in " ".join(alone.communicate()[1].split())
+    figures = finish(start(*TORCHRUN, "2", *resumed), broken)
+    times = {"seconds", "samples_per_second"}
+    for row, other in zip(figures, expected, strict=True):
+        assert {name: row[name] for name in row.keys() - times} == {
+            name: other[name] for name in row.keys() - times
+        }
+    for name in ("best.safetensors", "last.safetensors"):
+        tensors, others = (zoo.load(run / name).state_dict() for run in (broken, whole))
+        assert all(torch.equal(tensors[name], others[name]) for name in others)
 
 
 def test_a_process_of_its_own_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
