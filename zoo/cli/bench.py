@@ -149,13 +149,10 @@ def run(args: Namespace) -> int:
 
 def _prepare(args: Namespace) -> tuple[Conditions, bool]:
     """Make this process ready: its memory, threads, device and compiler; and whether large blocks are kept."""
-    from zoo.cli.train import set_threads
+    from zoo.cli.processor import prepare_processor
     from zoo.composition.timing import Conditions
-    from zoo.train.allocator import keep_large_blocks
 
-    is_kept = keep_large_blocks()
-    if args.threads is not None:
-        set_threads(args.threads)
+    is_kept = prepare_processor(args.threads)
     device = open_device(args.device)
     if args.compile:
         _check_compiler(device)

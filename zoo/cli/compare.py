@@ -67,12 +67,9 @@ class Line(NamedTuple):
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from zoo.cli.train import set_threads
-    from zoo.train.allocator import keep_large_blocks
+    from zoo.cli.processor import prepare_processor
 
-    keep_large_blocks()
-    if args.threads is not None:
-        set_threads(args.threads)
+    prepare_processor(args.threads)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
     if len(folders) not in (0, len(args.what)):
         other = next(what for what in args.what if Path(what) not in folders)

@@ -41,15 +41,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from zoo.cli.train import set_threads
-    from zoo.train.allocator import keep_large_blocks
+    from zoo.cli.processor import prepare_processor
     from zoo.train.data import open_data
     from zoo.train.data.listing import SPLITS
     from zoo.train.evaluation import evaluate, together
 
-    keep_large_blocks()
-    if args.threads is not None:
-        set_threads(args.threads)
+    prepare_processor(args.threads)
     model = open_model(args.what)
     vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
     request = data_request(args)

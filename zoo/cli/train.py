@@ -79,26 +79,11 @@ def run(args: Namespace) -> int:
 
 def _prepare(args: Namespace) -> None:
     """Import what trains, which takes seconds: mistakes in what was asked are found before."""
+    from zoo.cli.processor import prepare_processor
     from zoo.train import require_lightning
-    from zoo.train.allocator import keep_large_blocks
 
     require_lightning()
-    keep_large_blocks()
-    if args.threads is not None:
-        set_threads(args.threads)
-
-
-def set_threads(count: int) -> None:
-    """Use so many threads on the CPU.
-
-    Raises:
-        InvalidValue: Fewer than 1 was asked.
-    """
-    import torch
-
-    if count < 1:
-        raise InvalidValue(f"--threads is {count}; give at least 1.")
-    torch.set_num_threads(count)
+    prepare_processor(args.threads)
 
 
 def _begin(args: Namespace) -> int:

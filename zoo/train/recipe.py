@@ -150,28 +150,40 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def recipe_for(data: Mapping[str, Any], source: Input) -> Recipe:
-    """The recipe of plain data; what it leaves out is what suits the kind of input.
+    """The recipe of plain data; what it leaves out is what suits the kind of input and the optimizer.
 
     Args:
         data: Fields of a recipe.
         source: The input block of the model.
     """
-    return Recipe.from_data({**_defaults(source), **data})
+    optimizer = data.get("optimizer", Recipe().optimizer)
+    return Recipe.from_data({**_defaults(source, optimizer), **data})
 
 
-def _defaults(source: Input) -> dict[str, Any]:
+# Of each optimizer, where nothing is said. The decay of AdamW is its own step; in the gradient, as Adam has it,
+# so much would leave nothing of the weights.
+_PACES: dict[str, dict[str, float]] = {
+    "adadelta": {"learning_rate": 1.0},
+    "adam": {"learning_rate": 2e-3},
+    "adamw": {"learning_rate": 2e-3, "weight_decay": 0.05},
+    "sgd": {"learning_rate": 0.05, "weight_decay": 5e-4},
+}
+
+
+def _defaults(source: Input, optimizer: object) -> dict[str, Any]:
+    pace = _PACES.get(optimizer if isinstance(optimizer, str) else "", {})
     if isinstance(source, ImageInput):
         side = min(source.size or (32, 32))
         augment: list[dict[str, Any]] = [{"name": "crop", "padding": max(1, side // 8)}]
         if source.channels > 1:  # grey images are often characters, which have no mirror image
             augment.append({"name": "flip"})
-        return {"learning_rate": 2e-3, "weight_decay": 0.05, "augment": augment}
+        return {**pace, "augment": augment}
     if source.kind == "audio":
-        steps = [{"name": "shift"}, {"name": "noise"}]
-        return {"batch_size": 64, "learning_rate": 2e-3, "weight_decay": 0.05, "augment": steps}
+        return {**pace, "batch_size": 64, "augment": [{"name": "shift"}, {"name": "noise"}]}
     if source.kind == "text":
-        return {"batch_size": 50, "weight_decay": 0.01, "augment": [{"name": "word_dropout"}]}
-    return {}
+        gentle = {"learning_rate": 1e-3, "weight_decay": 0.01} if optimizer == "adamw" else {}
+        return {**pace, **gentle, "batch_size": 50, "augment": [{"name": "word_dropout"}]}
+    return pace
 
 
 def _fields(data: object, struct: type[Struct], where: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from zoo.errors import InvalidValue
-from zoo.train.recipe import Recipe
+from zoo.spec import ImageInput
+from zoo.train.recipe import Recipe, recipe_for
 from zoo.train.subject import read_subject
 
 
@@ -65,3 +66,15 @@ _RECIPES = [path for path in _FILES if "\nspec:" in path.read_text()]  # the oth
 def test_shipped_recipes_are_valid(path: Path) -> None:
     """Every file in recipes/ holds a spec and a recipe that can be read."""
     read_subject(str(path))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "decay"),
+    [("adamw", 2e-3, 0.05), ("adam", 2e-3, 0.0), ("sgd", 0.05, 5e-4), ("adadelta", 1.0, 0.0)],
+)
+def test_rate_and_decay_suit_the_optimizer(optimizer: str, rate: float, decay: float) -> None:
+    """Decay of 0.05 in the gradient of Adam, which divides by its size, would empty the weights."""
+    recipe = recipe_for({"optimizer": optimizer}, ImageInput(channels=3))
+    assert (recipe.learning_rate, recipe.weight_decay) == (rate, decay)
+    said = recipe_for({"optimizer": optimizer, "weight_decay": 0.3}, ImageInput(channels=3))
+    assert (said.learning_rate, said.weight_decay) == (rate, 0.3)
