@@ -46,12 +46,12 @@ class Case(NamedTuple):
 
 
 def image(batches: int) -> Case:
-    """`attn_cnn_small` on random images."""
+    """`attn_cnn_small@1.0.0` on random images."""
     images = torch.randint(0, 256, (128 * batches, 3, 32, 32), dtype=torch.uint8)
     split = ImageSplit(images, torch.arange(len(images)) % 10)
     few = ImageSplit(images[:10], split.labels[:10])
     data = make_data("random", "0123456789", train=split, validation=few, test=few)
-    spec = zoo.describe("attn_cnn_small").spec.to_data()
+    spec = zoo.describe("attn_cnn_small@1.0.0").spec.to_data()
     spec["input"].update(mean=list(data.source.mean), std=list(data.source.std))
     spec["output"] = {"labels": list(data.labels)}
     return Case(data, lambda: zoo.compose(zoo.Spec.from_data(spec)), 128)

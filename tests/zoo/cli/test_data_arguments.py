@@ -139,7 +139,7 @@ def test_a_variant_is_fine_tuned_to_other_classes(
     name = next(n for n in origin.state_dict() if n.startswith("backbone") and n.endswith("weight"))
     assert torch.allclose(tuned.state_dict()[name], origin.state_dict()[name], atol=1e-6)
     about = parse((run / "last.safetensors").read_bytes(), "last").metadata["provenance"]
-    assert about["started_from"]["ref"].startswith("attn_cnn_mnist@1.")
+    assert about["started_from"]["ref"].startswith("attn_cnn_mnist@2.")
     assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
 
 
