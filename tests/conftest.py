@@ -30,9 +30,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("ZOO_CACHE", str(folder))
     monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "registries.yaml"))
-    for name in ("ZOO_CACHE_READ", "ZOO_OFFLINE"):
+    for name in ("ZOO_CACHE_READ", "ZOO_OFFLINE", "COLUMNS"):  # the last is set by pytest-xdist
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def whole_arithmetic() -> Iterator[None]:
+    """Take back what a command that computes has set for the whole process."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

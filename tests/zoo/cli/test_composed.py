@@ -40,7 +40,7 @@ def test_shows_the_slots_of_a_variant(capsys: pytest.CaptureFixture[str]) -> Non
     """A ref stands for the backbone of its version."""
     assert main(["show", "--slots", "attn_cnn_mnist", "--json"]) == 0
     slots = json.loads(capsys.readouterr().out)
-    assert {slot["kind"] for slot in slots} == {"conv", "block", "stage"}
+    assert {slot["kind"] for slot in slots} == {"conv", "branch", "block", "stage"}
 
 
 @pytest.mark.parametrize(
