@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli import DONE, PROBLEM
 from zoo.cli.bench_rows import Row, Subject, footnote, row_data, table_lines
-from zoo.cli.costs import INPUT_SIZES, VOCABULARY
+from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
 from zoo.cli.machine import machine_data, machine_line, open_device
 from zoo.cli.opening import builder
 from zoo.cli.terminal import complain, say, say_json, width, wrap
@@ -204,7 +204,7 @@ def _shape(block: Input, args: Namespace) -> tuple[int, ...]:
     own = input_shape(block)
     if asked is None and own is not None:
         return own
-    size = asked or INPUT_SIZES[block.kind]
+    size = asked or usual_size(block)
     return size if block.kind == "text" else (block.channels, *size)
 
 

@@ -10,12 +10,12 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from zoo.component import Component
     from zoo.composition.model import Model
-    from zoo.spec import Spec
+    from zoo.spec import Input, Spec
 
 CHANNELS = 64
 SIZES: dict[int, tuple[int, ...]] = {1: (1024,), 2: (32, 32)}
-# Sizes of inputs that leave theirs open: pixels, positions, samples (one second at 16 kHz) and tokens.
-INPUT_SIZES = {"image": (32, 32), "sequence": (256,), "audio": (16_000,), "text": (32,)}
+# Sizes of inputs that leave theirs open: pixels, positions, seconds and tokens.
+INPUT_SIZES = {"image": (32, 32), "sequence": (256,), "audio": (1,), "text": (32,)}
 VOCABULARY = 10_000
 
 
@@ -87,9 +87,17 @@ def _model_cost(model: Model) -> Example:
     block = model.spec.input
     shape = input_shape(block)
     if shape is None:
-        size = INPUT_SIZES[block.kind]
+        size = usual_size(block)
         shape = size if isinstance(block, TextInput) else (block.channels, *size)
     return Example(shape, *cost(model, shape))
+
+
+def usual_size(block: Input) -> tuple[int, ...]:
+    """A size for an input that leaves its own open; a second has as many samples as the model's sample rate."""
+    from zoo.spec import AudioInput
+
+    size = INPUT_SIZES[block.kind]
+    return tuple(block.sample_rate * n for n in size) if isinstance(block, AudioInput) else size
 
 
 def _backbone(component: Component, name: str) -> Model:

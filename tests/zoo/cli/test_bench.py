@@ -118,6 +118,14 @@ def test_training_steps_are_timed_where_asked(command, inputs):
     assert "Milliseconds a training step:" in done.out
 
 
+def test_a_sound_of_any_length_is_taken_at_a_second(command, inputs):
+    """Which has as many samples as the model's sample rate."""
+    done = command("bench", "audio_cnn(widths=[4], sample_rate=8000) + avg", "--rounds", "1")
+
+    assert inputs[0][1] == (1, 1, 8000)
+    assert "sounds of any size are taken at 1x8000" in done.err
+
+
 def test_each_kind_of_input_has_its_own_size(command, inputs):
     """As asked; seconds are those of the model's sample rate."""
     words = (
