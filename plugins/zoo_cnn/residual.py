@@ -82,21 +82,31 @@ class ResidualNetwork(nn.Module):
 
     def slots(self) -> list[Slot]:
         """List the slots `branch`, `block`, `conv` of every block and `stage` of every stage."""
-        found = []
-        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True), 1):
-            at = f"stages.{stage - 1}"
-            for block in range(1, depth + 1):
-                place = partial(Slot, channels=width, stage=stage, block=block)
-                inside = f"{at}.blocks.{block - 1}"
-                found += [
-                    place(kind="conv", path=f"{inside}.conv2", how="replace"),
-                    place(kind="branch", path=f"{inside}.branch", how="fill"),
-                    place(kind="block", path=f"{inside}.after", how="fill"),
-                ]
-            found.append(
-                Slot(kind="stage", path=f"{at}.after", how="fill", channels=width, stage=stage)
-            )
-        return found
+        return residual_slots(self.widths, self.depths)
+
+
+def residual_slots(widths: Sequence[int], depths: Sequence[int]) -> list[Slot]:
+    """The slots of stages of residual blocks, by the names that the modules here have.
+
+    Args:
+        widths: Channels of each stage.
+        depths: Residual blocks of each stage.
+    """
+    found = []
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), 1):
+        at = f"stages.{stage - 1}"
+        for block in range(1, depth + 1):
+            place = partial(Slot, channels=width, stage=stage, block=block)
+            inside = f"{at}.blocks.{block - 1}"
+            found += [
+                place(kind="conv", path=f"{inside}.conv2", how="replace"),
+                place(kind="branch", path=f"{inside}.branch", how="fill"),
+                place(kind="block", path=f"{inside}.after", how="fill"),
+            ]
+        found.append(
+            Slot(kind="stage", path=f"{at}.after", how="fill", channels=width, stage=stage)
+        )
+    return found
 
 
 class ResidualStage(nn.Module):

@@ -10,7 +10,6 @@ Differs  pools before the norm, a quarter of the work, as Jordan, arXiv 2404.004
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +25,7 @@ from .layers import (
     max_pool,
     zero_padding,
 )
+from .residual import residual_slots
 
 
 class ResNet9(nn.Module):
@@ -97,21 +97,7 @@ class ResNet9(nn.Module):
 
     def slots(self) -> list[Slot]:
         """List the slots `branch`, `block`, `conv` of every residual block and `stage` of every stage."""
-        found = []
-        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True), 1):
-            at = f"stages.{stage - 1}"
-            for block in range(1, depth + 1):
-                place = partial(Slot, channels=width, stage=stage, block=block)
-                inside = f"{at}.blocks.{block - 1}"
-                found += [
-                    place(kind="conv", path=f"{inside}.conv2", how="replace"),
-                    place(kind="branch", path=f"{inside}.branch", how="fill"),
-                    place(kind="block", path=f"{inside}.after", how="fill"),
-                ]
-            found.append(
-                Slot(kind="stage", path=f"{at}.after", how="fill", channels=width, stage=stage)
-            )
-        return found
+        return residual_slots(self.widths, self.depths)
 
 
 class PooledStage(nn.Module):
