@@ -1,12 +1,13 @@
 """Dividing samples into train, validation and test, and seeing that none is in two of them.
 
-A split that the data lack is made from train: a tenth of each class, at least one sample, drawn with a
-seed. Samples of equal content stay together, so that no made split shares any with another.
+A split that the data lack is made from train: about a tenth of each class, at least one sample. Where a sample
+goes depends on its content and a seed, not on the samples beside it, so that copies stay together, and samples that
+are added later bring none of train into the test of a model that was trained before (classes of a handful aside).
 """
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -66,30 +67,44 @@ def _draw(
     data: str,
 ) -> None:
     """Move a share of each class of train into the splits to be made."""
-    classes: dict[str, list[int]] = {}
+    classes: dict[str, set[str]] = {}
     for number in parts["train"]:
-        classes.setdefault(entries[number].label, []).append(number)
-    generator = random.Random(seed)  # noqa: S311 - splits are no secrets
+        classes.setdefault(entries[number].label, set()).add(entries[number].digest)
     goes: dict[str, str] = {}  # by content
-    for label in sorted(classes):
-        contents = sorted({entries[number].digest for number in classes[label]})
+    for label, contents in sorted(classes.items()):
         if len(contents) < len(made) + 1:
             raise InvalidValue(
                 f"{data}: class {label!r} has {len(contents)} different samples, too few to be divided into "
                 f"train and {' and '.join(made)}. Give more, or put the splits into folders of their own."
             )
-        generator.shuffle(contents)
-        size = max(1, round(SHARE * len(contents)))
-        free = [content for content in contents if content not in goes]
-        for split in made:
-            have = sum(goes.get(content) == split for content in contents)
-            for content in free[: max(0, size - have)]:
+    for left, split in reversed(list(enumerate(made, start=1))):
+        for _, contents in sorted(classes.items()):
+            for content in _chosen(contents, goes, split, seed=seed, leave=left):
                 goes[content] = split
-            free = [content for content in free if content not in goes]
-        goes.update(dict.fromkeys(free, "train"))
     train, parts["train"] = parts["train"], []
     for number in train:
-        parts[goes[entries[number].digest]].append(number)
+        parts[goes.get(entries[number].digest, "train")].append(number)
+
+
+def _chosen(
+    contents: set[str], goes: dict[str, str], split: str, *, seed: int, leave: int
+) -> list[str]:
+    """Which contents of a class a split gets: those whose place is below the share, else the first of all.
+
+    At least `leave` are left for the other splits.
+    """
+    places = {content: _place(content, split, seed) for content in contents if content not in goes}
+    ordered = sorted(places, key=places.__getitem__)
+    below = sum(place < SHARE for place in places.values())
+    if not below and split not in map(goes.get, contents):
+        below = 1
+    return ordered[: max(0, min(below, len(ordered) - leave))]
+
+
+def _place(content: str, split: str, seed: int) -> float:
+    """A number in [0, 1) for a content: evenly spread, and its own for each seed and split."""
+    digest = hashlib.sha256(f"{seed} {split} {content}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _leaks(

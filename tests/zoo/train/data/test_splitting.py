@@ -26,15 +26,41 @@ def _classes(**counts: int) -> list[Entry]:
     ]
 
 
-def test_a_tenth_of_each_class_is_held_out() -> None:
-    """Every sample is in one split, and the classes have the same shares, at least one sample each."""
-    entries = _classes(a=100, b=50, c=3)
+def _contents(division: Division, entries: list[Entry], split: str) -> set[str]:
+    return {entries[number].digest for number in division.parts[split]}
+
+
+def test_about_a_tenth_of_each_class_is_held_out() -> None:
+    """Every sample is in one split, and the classes have like shares."""
+    entries = _classes(a=4000, b=2000)
     division = _divide(entries)
-    assert sorted(n for numbers in division.parts.values() for n in numbers) == list(range(153))
-    for split in ("validation", "test"):
+    assert sorted(n for numbers in division.parts.values() for n in numbers) == list(range(6000))
+    for split, share in {"test": 0.1, "validation": 0.09}.items():
         counts = Counter(entries[number].label for number in division.parts[split])
-        assert counts == {"a": 10, "b": 5, "c": 1}
+        assert counts["a"] / 4000 == pytest.approx(share, abs=0.02)
+        assert counts["b"] / 2000 == pytest.approx(share, abs=0.03)
     assert division.made == ("validation", "test")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_split_has_every_class(seed: int) -> None:
+    """At least one sample, also of a class that has just as many as there are splits."""
+    entries = _classes(a=3, b=4, c=12)
+    for numbers in _divide(entries, split_seed=seed).parts.values():
+        assert {entries[number].label for number in numbers} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [3, 10, 300])
+def test_added_samples_bring_none_of_train_into_the_test(size: int, seed: int) -> None:
+    """A model of the samples before can be measured on the test of all: nothing there was trained on."""
+    entries = _classes(a=size, b=size)
+    trained = _contents(_divide(entries, split_seed=seed), entries, "train")
+    for added in (1, size, 10 * size):
+        more = [*_classes(a=size + added, b=size + added), *_classes(c=5)]
+        division = _divide(more, split_seed=seed)
+        assert not trained & _contents(division, more, "test")
+        assert not trained & _contents(division, more, "validation")
 
 
 def test_the_seed_decides() -> None:
@@ -58,7 +84,7 @@ def test_splits_that_are_there_are_kept() -> None:
     entries = [*_classes(a=30, b=30), *(Entry(f"t{n}", "a", f"t{n}", "test") for n in range(5))]
     division = _divide(entries)
     assert division.parts["test"] == [60, 61, 62, 63, 64]
-    assert len(division.parts["validation"]) == 6
+    assert len(division.parts["validation"]) >= 2
     assert division.made == ("validation",)
 
 
