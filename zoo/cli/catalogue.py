@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from zoo.cli.costs import CHANNELS, INPUT_SIZES, SIZES, VOCABULARY, Example, component_cost
+from zoo.cli.markdown import as_text, table
 from zoo.headers import cost_formulas, header, sections
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def page(components: Iterable[Component]) -> str:
     for title, members in groups.items():
         if members:
             rows = _backbone_rows(members) if title == "backbone" else _rows(members)
-            blocks += [f"## {_TITLES[title]}", "\n".join(_table(rows))]
+            blocks += [f"## {_TITLES[title]}", "\n".join(table(rows))]
             blocks += ["\n".join(_remark(component) for component in members)]
     return "\n\n".join(blocks) + "\n"
 
@@ -103,21 +103,7 @@ def _numbers(component: Component) -> str:
 def _remark(component: Component) -> str:
     differs = sections(header(component.load())).get("Differs", "")
     text = f"{component.summary.rstrip('.')}." + (f" Differs: {differs}." if differs else "")
-    return f"- `{component.name}`: {_plain(text)}"
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for number, row in enumerate(rows):
-        yield f"| {' | '.join(_plain(cell) for cell in row)} |"
-        if number == 0:
-            yield "|" + " --- |" * len(row)
-
-
-def _plain(text: str) -> str:
-    """A text whose signs outside of `code` Markdown takes for no more than they are."""
-    parts = text.split("`")
-    parts[::2] = [re.sub(r"([\\*_|<>\[\]])", r"\\\1", part) for part in parts[::2]]
-    return "`".join(parts)
+    return f"- `{component.name}`: {as_text(text)}"
 
 
 def _code(text: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from zoo.cli.compare_rows import Line, Table
 from zoo.cli.data_arguments import add_data_arguments
-from zoo.cli.terminal import count, figure, say, say_json, table, width, wrap
+from zoo.cli.terminal import say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
-    from zoo.train.comparison import Row, Verdict
+    from zoo import Model
+    from zoo.train.comparison import Row, Run, Verdict, Which
 
 SUMMARY = "compare runs over their seeds, or models on data"
 
@@ -44,25 +46,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--latency", action="store_true", help="measure how long one sample takes on this machine"
     )
     parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
-    parser.add_argument("--json", action="store_true", help="for programs")
-
-
-class Line(NamedTuple):
-    """A row of the table, complete.
-
-    Attributes:
-        row: The figures.
-        verdict: Against the row that all are compared with; None for that one.
-        parameters: How many.
-        multiply_adds: Of one sample; None where the model takes any size.
-        milliseconds: That one sample takes; None if it was not measured, or the model takes any size.
-    """
-
-    row: Row
-    verdict: Verdict | None
-    parameters: int
-    multiply_adds: int | None
-    milliseconds: float | None
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="for a page")
+    form.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(args: Namespace) -> int:
@@ -84,10 +70,8 @@ def run(args: Namespace) -> int:
 
 
 def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
-    from zoo.api import load
     from zoo.train.comparison import make_rows, read_run
     from zoo.train.plan import read_plan
-    from zoo.train.run_folder import RunFolder
 
     plan = None if args.plan is None else read_plan(Path(args.plan))
     if args.data is not None:
@@ -98,11 +82,18 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     rows = make_rows(runs, f"{split}/top1")
     if plan is not None:
         rows = plan.titled(rows)
-    models = [load(RunFolder(row.runs[0].folder).model_path(args.model)) for row in rows]
-    lines = _lines(rows, models, args)
-    missing = [] if plan is None else [t.folder for t in plan.missing(rows)]
+    models = [_model_of(row.runs[0], args.model) for row in rows]
     title = f"{runs[0].data}/{split}/top1 of the {args.model} epoch"
-    _show(title, lines, args, missing=missing)
+    _show(Table(title, _lines(rows, models, args), plan, timed=args.latency), args)
+
+
+def _model_of(run: Run, which: Which) -> Model:
+    """The model of a run; without trained weights where only the figures were kept."""
+    from zoo.api import compose, load
+    from zoo.train.run_folder import RunFolder
+
+    path = RunFolder(run.folder).model_path(which)
+    return load(path) if path.is_file() else compose(run.spec)
 
 
 def _measure(folders: Sequence[Path], args: Namespace) -> None:
@@ -169,7 +160,8 @@ def _compare_models(args: Namespace) -> None:
         rows.append(Row(what, (), (scores[-1].accuracy,), samples=scores[-1].samples))
     against = _row_called(rows, args.against)
     verdicts = judge_models([score.hits for score in scores], rows.index(against))
-    _show(f"{data.name}/{split}/top1", _lines(rows, models, args, verdicts), args)
+    lines = _lines(rows, models, args, verdicts)
+    _show(Table(f"{data.name}/{split}/top1", lines, timed=args.latency), args)
 
 
 def _row_called(rows: Sequence[Row], title: str | None) -> Row:
@@ -206,88 +198,10 @@ def _lines(
     return lines
 
 
-def _show(
-    title: str, lines: Sequence[Line], args: Namespace, *, missing: Sequence[str] = ()
-) -> None:
+def _show(table: Table, args: Namespace) -> None:
     if args.json:
-        say_json(
-            {"figure": title, "rows": [_data(line) for line in lines], "missing": list(missing)}
-        )
-        return
-    say(title, "")
-    headings = [
-        "row",
-        "seeds",
-        "mean",
-        "95 %",
-        "params",
-        "multiply-adds",
-        "ms",
-        "difference",
-        "verdict",
-    ]
-    say(*table(headings, [_cells(line) for line in lines], columns=width()))
-    say("", *_footnotes(lines, missing, timed=args.latency))
-
-
-def _cells(line: Line) -> list[str]:
-    row, verdict = line.row, line.verdict
-    mean = figure("top1", {"mean": row.mean, "std": row.std})
-    return [
-        row.title,
-        str(len(row.values)),
-        mean,
-        ""
-        if row.interval is None
-        else "{:.2f} to {:.2f}".format(*(100 * end for end in row.interval)),
-        count(line.parameters),
-        count(line.multiply_adds),
-        "" if line.milliseconds is None else f"{line.milliseconds:.2f}",
-        "" if verdict is None else f"{100 * verdict.difference:+.2f}",
-        "" if verdict is None else _verdict(verdict),
-    ]
-
-
-def _verdict(verdict: Verdict) -> str:
-    if verdict.probability is None:
-        return "one seed: nothing can be said"
-    chance = f"p {verdict.probability:.2g}"
-    if verdict.is_noise:
-        return f"within noise ({chance})"
-    return f"{'higher' if verdict.difference > 0 else 'lower'} ({chance})"
-
-
-def _footnotes(lines: Sequence[Line], missing: Sequence[str], *, timed: bool) -> list[str]:
-    seeds = any(len(line.row.values) > 1 for line in lines)
-    notes = []
-    if seeds:
-        notes.append(
-            "Mean ± standard deviation over the seeds; 95 % interval of the mean (Student); p of Welch's t-test "
-            "against the row without a difference, with Holm's correction; below 0.05 counts."
-        )
-    elif any(line.row.samples for line in lines):
-        notes.append(
-            "95 % interval for samples such as these (Wilson); p of McNemar's exact test on the same samples, with "
-            "Holm's correction; below 0.05 counts. How much another seed would change is not in it."
-        )
-    if timed and any(line.milliseconds is None for line in lines):
-        notes.append("No time is given for a model that takes inputs of any size.")
-    if missing:
-        notes.append(f"Missing: {', '.join(missing)}.")
-    return [part for note in notes for part in wrap(note, width())]
-
-
-def _data(line: Line) -> dict[str, Any]:
-    row, verdict = line.row, line.verdict
-    return {
-        "row": row.title,
-        "values": list(row.values),
-        "mean": row.mean,
-        "std": row.std,
-        "interval": row.interval,
-        "parameters": line.parameters,
-        "multiply_adds": line.multiply_adds,
-        "milliseconds": line.milliseconds,
-        "difference": None if verdict is None else verdict.difference,
-        "p": None if verdict is None else verdict.probability,
-    }
+        say_json(table.to_data())
+    elif args.markdown:
+        say(*table.to_markdown())
+    else:
+        say(*table.to_text(width()))

@@ -201,7 +201,8 @@ def judge_models(hits: Sequence[Tensor], against: int) -> list[Verdict | None]:
 def _welch(first: Sequence[float], second: Sequence[float]) -> float:
     if len({*first}) == 1 and len({*second}) == 1:  # no spread at all: no test can be made
         return 1.0 if first[0] == second[0] else 0.0
-    return float(_statistics().ttest_ind(first, second, equal_var=False).pvalue)
+    described = [part for own in (first, second) for part in (fmean(own), stdev(own), len(own))]
+    return float(_statistics().ttest_ind_from_stats(*described, equal_var=False).pvalue)
 
 
 def _holm(raw: dict[int, float]) -> dict[int, float]:

@@ -68,6 +68,11 @@ class Plan(NamedTuple):
         """Of the rows, in order."""
         return list(dict.fromkeys(training.title for training in self.trainings))
 
+    @property
+    def seeds(self) -> int:
+        """How many trainings a row has."""
+        return len(self.trainings) // len(self.titles)
+
     def training_of(self, run: Run) -> Training | None:
         """The training that a run is; None if the plan has no such one."""
         for training in self.trainings:

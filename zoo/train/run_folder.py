@@ -1,9 +1,10 @@
 """The folder of a run.
 
 It holds `run.json` (what was asked), `best.safetensors` and `last.safetensors` (models), `result.json`
-(figures), `evaluations.json` (figures measured afterwards), `logs/` (CSV) and `last.ckpt`. The last is Lightning's own checkpoint, a torch file with
-optimizer and schedule. It is there to resume this run and is read by Lightning alone, with
-`weights_only`, so that nothing in it is executed; models are shared as safetensors files.
+(figures, and the digests of the models), `evaluations.json` (figures measured afterwards), `logs/` (CSV) and
+`last.ckpt`. The last is Lightning's own checkpoint, a torch file with optimizer and schedule. It is there to resume
+this run and is read by Lightning alone, with `weights_only`, so that nothing in it is executed; models are shared as
+safetensors files. The three JSON files are enough to compare the run with others.
 """
 
 from __future__ import annotations
@@ -179,7 +180,13 @@ class RunFolder:
         return content
 
     def _digest(self, which: Literal["best", "last"]) -> str:
-        return hashlib.sha256(read_whole(self.model_path(which))).hexdigest()
+        """Of a model's file; as the result has it where the file was not kept."""
+        path, result = self.model_path(which), self.path / "result.json"
+        if not path.exists() and result.exists():
+            said = _read_json(result).get("sha256", {}).get(which)
+            if isinstance(said, str):
+                return said
+        return hashlib.sha256(read_whole(path)).hexdigest()
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the figures of all epochs so far, a line each."""
@@ -197,6 +204,7 @@ class RunFolder:
     ) -> None:
         """Write the figures of a run that has ended."""
         result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
+        result["sha256"] = {which: self._digest(which) for which in ("best", "last")}
         _write_json(self.path / "result.json", {**result, "best": best, "history": history})
 
 

@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 import zoo
-from zoo.cli.catalogue import _plain, page
+from zoo.cli.catalogue import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "catalogue.md"
 OURS = [one for one in zoo.list_components() if one.distribution == "attn-zoo"]
@@ -62,11 +62,6 @@ def test_a_strangers_component_has_a_row(own_catalog: None) -> None:
     assert "| `odd` |" in text
     assert "not counted: attention/odd: attention/odd cannot be built" in text
     assert "- `odd`: Odd \\| one." in text
-
-
-def test_signs_of_markdown_are_only_signs_in_code() -> None:
-    """Elsewhere they are written so that they show."""
-    assert _plain("a * x_1 | `b * y_2` <c>") == r"a \* x\_1 \| `b * y_2` \<c\>"
 
 
 def test_the_command_writes_it(command) -> None:

@@ -114,25 +114,68 @@ def test_models_are_compared_on_the_same_samples(
     assert all(row["interval"][0] <= row["mean"] <= row["interval"][1] for row in rows)
 
 
-def test_what_a_plan_asks_for_and_nobody_trained_is_named(
-    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The rows have the plan's titles."""
+@pytest.fixture
+def plan(trained: Trained, tmp_path: Path) -> Path:
+    """A plan of three seeds, of which two were trained, and of a row that nobody trained."""
     run = json.loads((trained.runs["plain0"] / "run.json").read_text())
     recipe = {name: value for name, value in run["recipe"].items() if name != "seed"}
     backbone = "text_cnn(embedding_dim=8, maps=4, kernel_sizes=[2])"
-    plan = {
+    attentions = {"eca": " + eca@stage", **SPECS}
+    content = {
         "data": run["data"],
         "seeds": [0, 1, 2],
         "recipe": recipe,
-        "specs": {title: f"{backbone}{attention} + max" for title, attention in SPECS.items()},
+        "specs": {title: f"{backbone}{attention} + max" for title, attention in attentions.items()},
     }
-    (tmp_path / "plan.yaml").write_text(json.dumps(plan))
-    words = ("--plan", tmp_path / "plan.yaml", "--split", "validation", "--json")
-    _, out, _ = compare(capsys, *trained.runs.values(), *words)
+    path = tmp_path / "plan.yaml"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_what_a_plan_asks_for_and_nobody_trained_is_named(
+    trained: Trained, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows have the plan's titles."""
+    words = (*trained.runs.values(), "--plan", plan, "--split", "validation")
+    _, out, _ = compare(capsys, *words, "--json")
     table = json.loads(out)
     assert [row["row"] for row in table["rows"]] == ["plain", "se"]
-    assert table["missing"] == ["plain-seed2", "se-seed2"]
+    missing = ["eca-seed0", "eca-seed1", "eca-seed2", "plain-seed2", "se-seed2"]
+    assert sorted(table["missing"]) == missing
+    _, out, _ = compare(capsys, *words)
+    assert [line.split()[:4] for line in out.splitlines()[3:6]] == [
+        ["eca", "0", "of", "3"],
+        ["plain", "2", "of", "3"],
+        ["se", "2", "of", "3"],
+    ]
+    assert "Missing: 5 of 9 trainings, plain-seed2, se-seed2 among them." in out
+
+
+def test_a_page_has_the_same_table(
+    trained: Trained, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A heading, and as many cells in each row; a row that is missing says so."""
+    words = ("--plan", plan, "--split", "validation", "--markdown")
+    code, out, _ = compare(capsys, *trained.runs.values(), *words)
+    rows = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("|")]
+    assert code == 0
+    assert [row[0].strip() for row in rows] == ["row", "---", "eca", "plain", "se"]
+    assert {len(row) for row in rows} == {7}
+    assert "| eca | 0 of 3 | missing |" in out
+
+
+def test_figures_are_enough(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of runs whose weights were thrown away the same table is made."""
+    _, before, _ = compare(capsys, *trained.runs.values(), "--split", "validation", "--json")
+    for run in trained.runs.values():
+        (tmp_path / run.name).mkdir()
+        for name in ("run.json", "result.json"):
+            shutil.copy(run / name, tmp_path / run.name)
+    _, after, err = compare(capsys, *sorted(tmp_path.iterdir()), "--split", "validation", "--json")
+    assert err == ""
+    assert json.loads(after) == json.loads(before)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""What `zoo compare` found: a row for each model or each kind of run, as a table, as Markdown and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zoo.cli import markdown
+from zoo.cli.terminal import count, figure, table, wrap
+
+if TYPE_CHECKING:
+    from zoo.train.comparison import Row, Verdict
+    from zoo.train.plan import Plan, Training
+
+_HEADINGS = (
+    "row",
+    "seeds",
+    "mean",
+    "95 %",
+    "params",
+    "multiply-adds",
+    "ms",
+    "difference",
+    "verdict",
+)
+
+
+class Line(NamedTuple):
+    """A row of the table, complete.
+
+    Attributes:
+        row: The figures.
+        verdict: Against the row that all are compared with; None for that one.
+        parameters: How many.
+        multiply_adds: Of one sample; None where the model takes any size.
+        milliseconds: That one sample takes; None if it was not measured, or the model takes any size.
+    """
+
+    row: Row
+    verdict: Verdict | None
+    parameters: int
+    multiply_adds: int | None
+    milliseconds: float | None
+
+
+class Table(NamedTuple):
+    """All rows.
+
+    Attributes:
+        title: The figure that is compared.
+        lines: A row each.
+        plan: What was to be trained; its rows that nobody trained are shown, too.
+        timed: Whether times were to be measured.
+    """
+
+    title: str
+    lines: Sequence[Line]
+    plan: Plan | None = None
+    timed: bool = False
+
+    def to_text(self, columns: int | None) -> list[str]:
+        """For people, in lines of so many columns."""
+        notes = [part for note in self._notes() for part in wrap(note, columns)]
+        return [self.title, "", *table(_HEADINGS, list(self._cells()), columns=columns), "", *notes]
+
+    def to_markdown(self) -> list[str]:
+        """For a page."""
+        cells = list(self._cells())
+        used = [number for number, column in enumerate(zip(*cells, strict=True)) if any(column)]
+        rows = ([row[number] for number in used] for row in (_HEADINGS, *cells))
+        return [f"`{self.title}`", "", *markdown.table(rows), "", *self._notes()]
+
+    def to_data(self) -> dict[str, Any]:
+        """For programs."""
+        missing = [training.folder for training in self._missing()]
+        return {
+            "figure": self.title,
+            "rows": [_data(line) for line in self.lines],
+            "missing": missing,
+        }
+
+    def _cells(self) -> Iterator[Sequence[str]]:
+        if self.plan is None:
+            yield from (_cells(line, str(len(line.row.values))) for line in self.lines)
+            return
+        lines = {line.row.title: line for line in self.lines}
+        for title in self.plan.titles:
+            if title in lines:
+                line = lines.pop(title)
+                yield _cells(line, f"{len(line.row.values)} of {self.plan.seeds}")
+            else:
+                yield [title, f"0 of {self.plan.seeds}", "missing", *[""] * (len(_HEADINGS) - 3)]
+        yield from (_cells(line, str(len(line.row.values))) for line in lines.values())
+
+    def _missing(self) -> list[Training]:
+        if self.plan is None:
+            return []
+        return list(self.plan.missing(line.row for line in self.lines))
+
+    def _notes(self) -> Iterator[str]:
+        if any(len(line.row.values) > 1 for line in self.lines):
+            yield (
+                "Mean ± standard deviation over the seeds; 95 % interval of the mean (Student); p of Welch's t-test "
+                "against the row without a difference, with Holm's correction; below 0.05 counts."
+            )
+        elif any(line.row.samples for line in self.lines):
+            yield (
+                "95 % interval for samples such as these (Wilson); p of McNemar's exact test on the same samples, with "
+                "Holm's correction; below 0.05 counts. How much another seed would change is not in it."
+            )
+        if self.timed and any(line.milliseconds is None for line in self.lines):
+            yield "No time is given for a model that takes inputs of any size."
+        missing = self._missing()
+        if missing:
+            rows = {line.row.title for line in self.lines}
+            begun = [training.folder for training in missing if training.title in rows]
+            of = f"{len(missing)} of {len(self.plan.trainings if self.plan else ())} trainings"
+            yield f"Missing: {of}{', ' + ', '.join(begun) + ' among them' if begun else ''}."
+
+
+def _cells(line: Line, seeds: str) -> list[str]:
+    row, verdict = line.row, line.verdict
+    mean = figure("top1", {"mean": row.mean, "std": row.std})
+    return [
+        row.title,
+        seeds,
+        mean,
+        ""
+        if row.interval is None
+        else "{:.2f} to {:.2f}".format(*(100 * end for end in row.interval)),
+        count(line.parameters),
+        count(line.multiply_adds),
+        "" if line.milliseconds is None else f"{line.milliseconds:.2f}",
+        "" if verdict is None else f"{100 * verdict.difference:+.2f}",
+        "" if verdict is None else _verdict(verdict),
+    ]
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.probability is None:
+        return "one seed: nothing can be said"
+    chance = f"p {verdict.probability:.2g}"
+    if verdict.is_noise:
+        return f"within noise ({chance})"
+    return f"{'higher' if verdict.difference > 0 else 'lower'} ({chance})"
+
+
+def _data(line: Line) -> dict[str, Any]:
+    row, verdict = line.row, line.verdict
+    return {
+        "row": row.title,
+        "values": list(row.values),
+        "mean": row.mean,
+        "std": row.std,
+        "interval": row.interval,
+        "parameters": line.parameters,
+        "multiply_adds": line.multiply_adds,
+        "milliseconds": line.milliseconds,
+        "difference": None if verdict is None else verdict.difference,
+        "p": None if verdict is None else verdict.probability,
+    }
