@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.train.data.request import DataRequest
+
+
+# What can be done with samples that are amiss; the first is done where nothing is said.
+TREATMENTS: dict[str, tuple[Any, ...]] = {
+    "unreadable": ("refuse", "skip"),
+    "leaks": ("report", "drop", "refuse"),
+}
 
 
 def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
@@ -27,15 +34,13 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     )
     parser.add_argument(
         "--unreadable",
-        choices=("refuse", "skip"),
-        default="refuse",
-        help="what to do with samples that cannot be read (default: refuse)",
+        choices=TREATMENTS["unreadable"],
+        help="what to do with samples that cannot be read (default: as for the training, else refuse)",
     )
     parser.add_argument(
         "--leaks",
-        choices=("report", "drop", "refuse"),
-        default="report",
-        help="what to do with samples that are in a later split, too (default: report)",
+        choices=TREATMENTS["leaks"],
+        help="what to do with samples that are in a later split, too (default: as for the training, else report)",
     )
     parser.add_argument(
         "--split-seed",
@@ -60,7 +65,7 @@ def data_request(args: Namespace) -> DataRequest:
         text=args.text,
         label=args.label,
         hold_out=args.hold_out,
-        unreadable=args.unreadable,
-        leaks=args.leaks,
+        unreadable=args.unreadable or TREATMENTS["unreadable"][0],
+        leaks=args.leaks or TREATMENTS["leaks"][0],
         split_seed=args.split_seed or 0,
     )

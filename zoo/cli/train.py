@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import INTERRUPTED
-from zoo.cli.data_arguments import add_data_arguments, data_request
+from zoo.cli.data_arguments import TREATMENTS, add_data_arguments, data_request
 from zoo.cli.unseen import Trained, kept_request, trained
 from zoo.errors import InvalidValue
 from zoo.grammar import is_short_form
@@ -87,6 +88,8 @@ def _prepare(args: Namespace) -> None:
 
 
 def _begin(args: Namespace) -> int:
+    from msgspec.structs import replace
+
     from zoo.train.recipe import Recipe, recipe_for
     from zoo.train.subject import (
         asked_input,
@@ -120,17 +123,21 @@ def _begin(args: Namespace) -> int:
         spec = model.spec.to_data()
     complete = complete_spec(spec, data, where=f"{subject.where}: spec")
     recipe = recipe_for(given, complete.input)
+    notes = [] if args.reproduce else _few_steps(len(data.train), recipe.batch_size)
     if model is None:
         model = _compose(complete, data, recipe)
     elif model.spec != complete:
         raise InvalidValue(
             f"{args.start} is of another spec than what is trained; begin with a file of the same one."
         )
+    elif recipe.whiten:
+        recipe = replace(recipe, whiten=False)
+        notes.append("the recipe's whiten is left out: the first filters are trained already")
     about = {"what": args.what, "request": request.to_data(), **origin}
     if vocabulary is not None:
         about["vocabulary"] = vocabulary
     output = Path(args.output or Path("runs") / _name_of(args.what))
-    code, fitted = _fit(model.train(), data, recipe, output, args, about=about)
+    code, fitted = _fit(model.train(), data, recipe, output, args, about=about, notes=notes)
     if fitted is not None and args.reproduce and subject.version is not None:
         _compare(subject.version, fitted, data)
     return code
@@ -258,6 +265,7 @@ def _fit(
     args: Namespace,
     *,
     about: dict[str, Any] | None,
+    notes: Sequence[str] = (),
 ) -> tuple[int, Fitted | None]:
     """Train, `about` being noted of a new run; None goes on with the one that is there.
 
@@ -275,11 +283,8 @@ def _fit(
         if first:
             write_line(text)
 
-    for note in data.notes:
+    for note in (*data.notes, *notes):
         say(printable(f"note: {note}"))
-    if about is not None and not args.reproduce:
-        for note in _few_steps(len(data.train), recipe.batch_size):
-            say(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
     say(
         f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
@@ -347,10 +352,9 @@ def _check_same_data(args: Namespace, request: DataRequest, output: Path) -> Non
     if args.data is None:
         return
     asked, there = data_request(args).to_data(), request.to_data()
-    if args.root is None:
-        asked["root"] = there["root"]
-    if args.split_seed is None:
-        asked["split_seed"] = there["split_seed"]
+    for name in ("root", "split_seed", *TREATMENTS):
+        if getattr(args, name) is None:
+            asked[name] = there[name]
     if asked != there:
         raise InvalidValue(
             f"{output} was started with other data; resume it as it was, or start another run."

@@ -9,9 +9,10 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.cli.data_arguments import data_request
+from zoo.cli.data_arguments import TREATMENTS, data_request
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ class Trained(NamedTuple):
         data: Name of the data; empty if it is not known.
         split_seed: Of the splits that were made; None if it is not known.
         hold_out: What was kept for the test alone.
+        treatment: What was done with samples that cannot be read, or are in two splits.
     """
 
     what: str
     data: str = ""
     split_seed: int | None = None
     hold_out: str | None = None
+    treatment: Mapping[str, str] = MappingProxyType({})
 
 
 def trained(what: str, said: Any) -> Trained:
@@ -43,6 +46,11 @@ def trained(what: str, said: Any) -> Trained:
         data if isinstance(data, str) else "",
         seed if isinstance(seed, int) else None,
         held if isinstance(held, str) else None,
+        {
+            name: said[name]
+            for name, choices in TREATMENTS.items()
+            if isinstance(said.get(name), str) and said[name] in choices
+        },
     )
 
 
@@ -91,6 +99,8 @@ def _divided_as(before: Trained, args: Namespace, otherwise: str) -> DataRequest
     asked = replace(asked, split_seed=before.split_seed)
     if not _is_of(before, asked):
         return asked
+    treatment = {name: way for name, way in before.treatment.items() if not getattr(args, name)}
+    asked = replace(asked, **treatment)
     if asked.hold_out is None:
         return replace(asked, hold_out=before.hold_out)
     named = f"{_name(asked)}-{asked.hold_out.replace('=', '-')}"  # fold=0 is what mr has by itself

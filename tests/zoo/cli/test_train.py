@@ -174,10 +174,20 @@ def test_a_training_begins_with_the_weights_of_a_file(
     assert provenance["started_from"]["sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
     assert provenance["started_from"]["recipe"]["learning_rate"] == 0.01
 
+    whitening = tmp_path / "whitening.yaml"
+    whitening.write_text(SPEC.replace("seed: 1", "seed: 1, whiten: true"))
+    words = ("--output", str(tmp_path / "third"), "--learning-rate", "1e-30")
+    capsys.readouterr()
+    assert _train(whitening, root, "--start", str(first), *words) == 0
+    assert "note: the recipe's whiten is left out" in capsys.readouterr().out
+    third = tmp_path / "third" / "last.safetensors"
+    assert torch.equal(zoo.load(third).state_dict()[weights[0]], before[weights[0]])
+    assert parse(third.read_bytes(), "third").metadata["recipe"]["whiten"] is False
+
     other = tmp_path / "other.yaml"
     other.write_text(SPEC.replace("[4, 8]", "[4, 4]"))
     capsys.readouterr()
-    assert _train(other, root, "--start", str(first), "--output", str(tmp_path / "third")) == 2
+    assert _train(other, root, "--start", str(first), "--output", str(tmp_path / "fourth")) == 2
     assert "is of another spec than what is trained" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo.cli import main
-from zoo.cli.unseen import Trained, choose, trained, unseen_request
+from zoo.cli.unseen import Trained, choose, kept_request, trained, unseen_request
 from zoo.errors import InvalidValue
 from zoo.train.data import open_data
 from zoo.train.data.request import DataRequest
@@ -24,8 +24,8 @@ ARGUMENTS = {
     "text": None,
     "label": None,
     "hold_out": None,
-    "unreadable": "refuse",
-    "leaks": "report",
+    "unreadable": None,
+    "leaks": None,
     "split_seed": None,
 }
 
@@ -202,7 +202,22 @@ def test_models_of_unknown_or_other_origin_follow_those_trained_on_the_data() ->
     assert choose(args, [unknown]) == [unknown]
 
 
+def test_samples_that_are_amiss_are_treated_as_for_the_training() -> None:
+    """Else validation would have others; what is asked for goes first, and other data have nothing to do with it."""
+    before = trained("m", {"data": "fsdd", "split_seed": 0, "leaks": "drop", "unreadable": "skip"})
+    request = unseen_request(Namespace(**ARGUMENTS), before)
+    assert (request.leaks, request.unreadable) == ("drop", "skip")
+    request = unseen_request(Namespace(**{**ARGUMENTS, "leaks": "refuse"}), before)
+    assert (request.leaks, request.unreadable) == ("refuse", "skip")
+    request = kept_request(Namespace(**{**ARGUMENTS, "data": "mnist"}), before)
+    assert (request.leaks, request.unreadable) == ("report", "refuse")
+
+
 def test_what_a_provenance_says_in_another_form_is_not_taken_for_a_seed() -> None:
     """It is free text, and anybody's."""
-    for said in ({"data": ["a"], "split_seed": "7", "hold_out": 3}, ["data"], None):
+    for said in (
+        {"data": ["a"], "split_seed": "7", "hold_out": 3, "leaks": "all", "unreadable": []},
+        ["data"],
+        None,
+    ):
         assert trained("m", said) == Trained("m")
