@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,3 +57,31 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     fitted = fit(new_model(), data, RECIPE, folder, resume=True)
     assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
     assert msgspec.json.decode((folder / "result.json").read_bytes())["history"] == fitted.history
+
+
+def test_a_full_disk_at_a_stop_inside_an_epoch_loses_that_epoch_alone(
+    data: Data,
+    new_model: Callable[[], zoo.Model],
+    folder: Path,
+    fill_disk: Callable[[int], None],
+) -> None:
+    """The checkpoint of the epoch before is there still, and the run goes on from it."""
+    model, saved = new_model(), bytearray()
+
+    def stop_in_the_second(*_: Any) -> None:
+        if (folder / "metrics.csv").exists() and not saved:
+            saved.extend((folder / "last.ckpt").read_bytes())
+            fill_disk(1000)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    model.register_forward_hook(stop_in_the_second)
+    expected = (
+        rf"last.ckpt cannot be written: File too large.*go on with: zoo train --resume {folder}"
+    )
+    with pytest.raises(ZooError, match=expected):
+        fit(model, data, RECIPE, folder)
+    assert (folder / "last.ckpt").read_bytes() == saved
+
+    fill_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    fitted = fit(new_model(), data, RECIPE, folder, resume=True)
+    assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,23 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert len(result["history"]) == 3
 
 
+def interrupt_all(launcher: int) -> None:
+    """Ctrl-C, which the launcher gets as well and passes on once more."""
+    os.killpg(launcher, signal.SIGINT)
+
+
+def terminate_one(launcher: int) -> None:
+    """SIGTERM for one of the processes alone."""
+    workers = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    os.kill(int(workers[-1]), signal.SIGTERM)
+
+
 @pytest.mark.slow
-def test_two_processes_stop_inside_an_epoch_and_go_on(tmp_path: Path) -> None:
-    """At the same batch, though the launcher passes Ctrl-C on once more; and end as if nobody had stopped them."""
+@pytest.mark.parametrize("stop", [interrupt_all, terminate_one])
+def test_two_processes_stop_inside_an_epoch_and_go_on(
+    stop: Callable[[int], None], tmp_path: Path
+) -> None:
+    """Both at the same batch, whoever was asked; and they end as if nobody had stopped them."""
     write_texts(tmp_path, RANDOM_SPEC, 1500)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     expected = finish(start(*TORCHRUN, "2", *beginning(tmp_path, whole)), whole)
@@ -105,7 +120,7 @@ def test_two_processes_stop_inside_an_epoch_and_go_on(tmp_path: Path) -> None:
     process = start(*TORCHRUN, "2", *beginning(tmp_path, broken))
     while not (broken / "metrics.csv").exists() and process.poll() is None:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    stop(process.pid)
     said, errors = process.communicate()
     assert said.count("Stopped in epoch") == 1, errors
     resumed = ["-m", "zoo", "train", "--resume", str(broken)]
