@@ -70,6 +70,7 @@ def run(args: Namespace) -> int:
 
 
 def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
+    from zoo.api import compose
     from zoo.train.comparison import make_rows, read_run
     from zoo.train.plan import read_plan
 
@@ -82,7 +83,12 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     rows = make_rows(runs, f"{split}/top1")
     if plan is not None:
         rows = plan.titled(rows)
-    models = [_model_of(row.runs[0], args.model) for row in rows]
+    models = [
+        _model_of(row.runs[0], args.model)
+        if plan is None or row.runs
+        else compose(plan.completed(row.title, runs[0].spec))
+        for row in rows
+    ]
     title = f"{runs[0].data}/{split}/top1 of the {args.model} epoch"
     _show(Table(title, _lines(rows, models, args), plan, timed=args.latency), args)
 
@@ -165,6 +171,7 @@ def _compare_models(args: Namespace) -> None:
 
 
 def _row_called(rows: Sequence[Row], title: str | None) -> Row:
+    rows = [row for row in rows if row.values]
     if title is None:
         return rows[0]
     found = [row for row in rows if row.title == title]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import markdown
-from zoo.cli.terminal import count, figure, table, wrap
+from zoo.cli.terminal import figure, table, wrap
 
 if TYPE_CHECKING:
     from zoo.train.comparison import Row, Verdict
@@ -17,7 +17,7 @@ _HEADINGS = (
     "seeds",
     "mean",
     "95 %",
-    "params",
+    "parameters",
     "multiply-adds",
     "ms",
     "difference",
@@ -49,7 +49,7 @@ class Table(NamedTuple):
     Attributes:
         title: The figure that is compared.
         lines: A row each.
-        plan: What was to be trained; its rows that nobody trained are shown, too.
+        plan: What was to be trained; rows that nobody trained have no figures.
         timed: Whether times were to be measured.
     """
 
@@ -80,17 +80,10 @@ class Table(NamedTuple):
         }
 
     def _cells(self) -> Iterator[Sequence[str]]:
-        if self.plan is None:
-            yield from (_cells(line, str(len(line.row.values))) for line in self.lines)
-            return
-        lines = {line.row.title: line for line in self.lines}
-        for title in self.plan.titles:
-            if title in lines:
-                line = lines.pop(title)
-                yield _cells(line, f"{len(line.row.values)} of {self.plan.seeds}")
-            else:
-                yield [title, f"0 of {self.plan.seeds}", "missing", *[""] * (len(_HEADINGS) - 3)]
-        yield from (_cells(line, str(len(line.row.values))) for line in lines.values())
+        titles = [] if self.plan is None else self.plan.titles
+        seeds = "" if self.plan is None else f" of {self.plan.seeds}"
+        for line in self.lines:
+            yield _cells(line, seeds if line.row.title in titles else "")
 
     def _missing(self) -> list[Training]:
         if self.plan is None:
@@ -112,25 +105,23 @@ class Table(NamedTuple):
             yield "No time is given for a model that takes inputs of any size."
         missing = self._missing()
         if missing:
-            rows = {line.row.title for line in self.lines}
+            rows = {line.row.title for line in self.lines if line.row.values}
             begun = [training.folder for training in missing if training.title in rows]
             of = f"{len(missing)} of {len(self.plan.trainings if self.plan else ())} trainings"
             yield f"Missing: {of}{', ' + ', '.join(begun) + ' among them' if begun else ''}."
 
 
-def _cells(line: Line, seeds: str) -> list[str]:
-    row, verdict = line.row, line.verdict
-    mean = figure("top1", {"mean": row.mean, "std": row.std})
+def _cells(line: Line, of: str) -> list[str]:
+    row, verdict, interval = line.row, line.verdict, line.row.interval
+    macs, time = line.multiply_adds, line.milliseconds
     return [
         row.title,
-        seeds,
-        mean,
-        ""
-        if row.interval is None
-        else "{:.2f} to {:.2f}".format(*(100 * end for end in row.interval)),
-        count(line.parameters),
-        count(line.multiply_adds),
-        "" if line.milliseconds is None else f"{line.milliseconds:.2f}",
+        f"{len(row.values)}{of}",
+        figure("top1", {"mean": row.mean, "std": row.std}) if row.values else "missing",
+        "" if interval is None else "{:.2f} to {:.2f}".format(*(100 * end for end in interval)),
+        f"{line.parameters:,}",
+        "" if macs is None else f"{macs:,}",
+        "" if time is None else f"{time:.2f}",
         "" if verdict is None else f"{100 * verdict.difference:+.2f}",
         "" if verdict is None else _verdict(verdict),
     ]
@@ -150,7 +141,7 @@ def _data(line: Line) -> dict[str, Any]:
     return {
         "row": row.title,
         "values": list(row.values),
-        "mean": row.mean,
+        "mean": row.mean if row.values else None,
         "std": row.std,
         "interval": row.interval,
         "parameters": line.parameters,

@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
     Attributes:
         title: What was trained, as far as the rows differ; or the model's name.
-        runs: One a seed.
+        runs: One a seed; none where nobody trained it yet.
         values: Their figures, shares in [0, 1].
         samples: On how many samples a model was measured; None for runs.
     """
@@ -165,14 +165,16 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
 
 
 def judge(rows: Sequence[Row], against: Row) -> list[Verdict | None]:
-    """Compare every row with one of them; None stands for that one itself."""
+    """Compare every row with one of them; None stands for that one itself, and for rows without a run."""
     raw: dict[int, float] = {}
     for number, row in enumerate(rows):
         if row is not against and len(row.values) > 1 and len(against.values) > 1:
             raw[number] = _welch(row.values, against.values)
     corrected = _holm(raw)
     return [
-        None if row is against else Verdict(row.mean - against.mean, corrected.get(number))
+        None
+        if row is against or not row.values
+        else Verdict(row.mean - against.mean, corrected.get(number))
         for number, row in enumerate(rows)
     ]
 

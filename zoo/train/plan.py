@@ -83,8 +83,8 @@ class Plan(NamedTuple):
         return None
 
     def titled(self, rows: Iterable[Row]) -> list[Row]:
-        """The rows under their titles in the plan and in its order; those that it has not come last."""
-        named: dict[str, Row] = {}
+        """A row for each title in the plan's order, empty where nobody trained it; rows of no title come last."""
+        named = {title: Row(title, (), ()) for title in self.titles}
         others = []
         for row in rows:
             training = self.training_of(row.runs[0])
@@ -92,7 +92,12 @@ class Plan(NamedTuple):
                 others.append(row)
             else:
                 named[training.title] = row._replace(title=training.title)
-        return [*(named[title] for title in self.titles if title in named), *others]
+        return [*named.values(), *others]
+
+    def completed(self, title: str, like: Spec) -> Spec:
+        """The spec of a title, with the input and the classes that the data brought to another training."""
+        spec = next(training.spec for training in self.trainings if training.title == title)
+        return msgspec.structs.replace(spec, input=like.input, output=like.output)
 
     def missing(self, rows: Iterable[Row]) -> Iterator[Training]:
         """The trainings of which there is no run."""

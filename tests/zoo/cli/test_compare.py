@@ -139,7 +139,9 @@ def test_what_a_plan_asks_for_and_nobody_trained_is_named(
     words = (*trained.runs.values(), "--plan", plan, "--split", "validation")
     _, out, _ = compare(capsys, *words, "--json")
     table = json.loads(out)
-    assert [row["row"] for row in table["rows"]] == ["plain", "se"]
+    assert [row["row"] for row in table["rows"]] == ["eca", "plain", "se"]
+    assert [row["mean"] is None for row in table["rows"]] == [True, False, False]
+    assert table["rows"][0]["parameters"] > table["rows"][1]["parameters"]
     missing = ["eca-seed0", "eca-seed1", "eca-seed2", "plain-seed2", "se-seed2"]
     assert sorted(table["missing"]) == missing
     _, out, _ = compare(capsys, *words)
@@ -161,7 +163,7 @@ def test_a_page_has_the_same_table(
     assert code == 0
     assert [row[0].strip() for row in rows] == ["row", "---", "eca", "plain", "se"]
     assert {len(row) for row in rows} == {7}
-    assert "| eca | 0 of 3 | missing |" in out
+    assert "| eca | 0 of 3 | missing | " in out
 
 
 def test_figures_are_enough(

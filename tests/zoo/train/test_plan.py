@@ -8,7 +8,7 @@ import pytest
 
 from zoo.errors import InvalidValue
 from zoo.spec import Spec
-from zoo.train.comparison import Run, make_rows
+from zoo.train.comparison import Run, judge, make_rows
 from zoo.train.plan import read_plan
 
 PLAN = """\
@@ -62,6 +62,17 @@ def test_rows_get_the_titles_and_the_order_of_the_plan(path: Path) -> None:
     rows = make_rows([other, run_of(path, 1), run_of(path, 0)], "test/top1")
     titles = [row.title for row in read_plan(path).titled(rows)]
     assert titles == ["none", "se", "se@branch(reduction=4), epochs 9"]
+
+
+def test_a_row_that_nobody_trained_is_empty(path: Path) -> None:
+    """What it would be follows from the plan, and from what the data brought to another training."""
+    plan, run = read_plan(path), run_of(path, 1)
+    none, se = plan.titled(make_rows([run], "test/top1"))
+    assert (none.runs, none.values, se.runs) == ((), (), (run,))
+    assert judge([none, se], se) == [None, None]
+    completed = plan.completed("none", run.spec)
+    assert completed.output == run.spec.output
+    assert completed.attention == ()
 
 
 @pytest.mark.parametrize(
