@@ -113,3 +113,9 @@ def near_misses(name: str, known: Iterable[str], *, most: int = 8, total: int | 
     shown = ", ".join(map(repr, names[:most]))
     more = (total or len(names)) - most
     return f"Known: {shown}{f' and {more} more' if more > 0 else ''}."
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, with its type where it is not one of ours."""
+    line = str(error).strip().partition("\n")[0]
+    return line if isinstance(error, ZooError) else f"{type(error).__name__}: {line:.300}"

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from zoo.cli import DONE, PROBLEM
 from zoo.cli.bench_rows import Row, Subject, footnote, row_data, table_lines
+from zoo.cli.compiler import check_compiler
 from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
 from zoo.cli.machine import machine_data, machine_line, open_device
 from zoo.cli.opening import builder
 from zoo.cli.terminal import complain, say, say_json, width, wrap
-from zoo.errors import InvalidValue, ZooError
+from zoo.errors import InvalidValue, ZooError, first_line
 
 if TYPE_CHECKING:
-    import torch
-
     from zoo.composition.model import Model
     from zoo.composition.timing import Conditions, Run
     from zoo.spec import Input
@@ -155,7 +154,7 @@ def _prepare(args: Namespace) -> tuple[Conditions, bool]:
     is_kept = prepare_processor(args.threads)
     device = open_device(args.device)
     if args.compile:
-        _check_compiler(device)
+        check_compiler(device)
     conditions = Conditions(
         training=args.train,
         device=device,
@@ -164,18 +163,6 @@ def _prepare(args: Namespace) -> tuple[Conditions, bool]:
         compiled=args.compile,
     )
     return conditions, is_kept
-
-
-def _check_compiler(device: torch.device) -> None:
-    import torch
-
-    try:
-        torch.compile(lambda x: x + 1)(torch.ones(8, device=device))
-    except Exception as error:
-        raise InvalidValue(
-            f"--compile: torch.compile does not work on this machine ({_first_line(error)}). It needs a C++ compiler "
-            "(for GPUs Triton); install one, or leave --compile out."
-        ) from error
 
 
 def _subject(what: str, build: Callable[[], Model], args: Namespace) -> Subject:
@@ -321,12 +308,7 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "there is not enough memory; give a smaller --batch or input."
-    return _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0]
-    return line if isinstance(error, ZooError) else f"{type(error).__name__}: {line:.300}"
+    return first_line(error)
 
 
 def _whole(text: str) -> int:

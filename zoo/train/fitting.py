@@ -53,6 +53,7 @@ def fit(
     *,
     run: dict[str, Any] | None = None,
     resume: bool = False,
+    compiled: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
     report: Callable[[str], None] | None = None,
@@ -66,6 +67,7 @@ def fit(
         output: A folder; made if it is not there.
         run: What else to write into `run.json`, e.g. where the data came from.
         resume: Go on from the checkpoint in `output`.
+        compiled: Train through torch.compile.
         progress: Show a bar.
         tensorboard: Write logs for TensorBoard, too.
         report: Called with a line for people after each epoch.
@@ -83,7 +85,7 @@ def fit(
     from zoo.train.loading import ResumableBatches, WholeBatches
     from zoo.train.task import Task
 
-    check_fit(model, data, recipe)
+    check_fit(model, data, recipe, compiled=compiled)
     folder = RunFolder(output)
     spec = without_pretrained(model.spec)  # resumed from a checkpoint, which has all weights
     asked = {"spec": spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
@@ -92,7 +94,7 @@ def fit(
         folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
-    task = Task(model, recipe, recipe.epochs * len(train))
+    task = Task(model, recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
@@ -155,8 +157,8 @@ def complete_spec(spec: Mapping[str, Any], data: Data, *, where: str = "spec") -
     return replace(filled, output=replace(output, num_classes=None, labels=data.labels))
 
 
-def check_fit(model: Model, data: Data, recipe: Recipe) -> None:
-    """See that model, data and recipe fit each other.
+def check_fit(model: Model, data: Data, recipe: Recipe, *, compiled: bool = False) -> None:
+    """See that model, data and recipe fit each other, and can be trained compiled, if asked for.
 
     Raises:
         InvalidValue: They do not; the message says why.
@@ -185,10 +187,10 @@ def check_fit(model: Model, data: Data, recipe: Recipe) -> None:
             f"{data.name} has samples of several lengths, which need a mask in a batch, and this model takes none: "
             f"{', '.join(model.mask_refusals)} cannot honour one."
         )
-    _check_recipe(model, data, recipe)
+    _check_recipe(model, data, recipe, compiled=compiled)
 
 
-def _check_recipe(model: Model, data: Data, recipe: Recipe) -> None:
+def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -> None:
     from zoo.train.augmentation import changes
     from zoo.train.task import find_spectrogram
 
@@ -197,6 +199,11 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe) -> None:
         place = changes(step)
         if place == "spectrogram":
             find_spectrogram(model)
+            if compiled:
+                raise InvalidValue(
+                    "The recipe's spec_augment draws inside of the model, where compiled code does not let it. Leave "
+                    "--compile out, or spec_augment."
+                )
         elif place != kind:
             raise InvalidValue(
                 f"The recipe's {step['name']} changes inputs of kind {place!r}; {data.name} is of kind {kind!r}."

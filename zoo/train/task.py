@@ -42,9 +42,11 @@ class Task(LightningModule):
         recipe: How.
         steps: Of the whole training, over which the schedule goes. To ask Lightning for them would set up the
             batches before it knows where a checkpoint stopped in them.
+        compiled: Whether training steps go through torch.compile. Validation does not: it would have to be
+            compiled once more, for a small part of the time.
     """
 
-    def __init__(self, model: Model, recipe: Recipe, steps: int) -> None:
+    def __init__(self, model: Model, recipe: Recipe, steps: int, *, compiled: bool = False) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last) if recipe.channels_last else model
         self.recipe, self.steps = recipe, steps
@@ -53,6 +55,13 @@ class Task(LightningModule):
         own = [(changes(step), make_augmentation(step)) for step in recipe.augment]
         self.augmentations = [augment for place, augment in own if place != "spectrogram"]
         self.spectral = [augment for place, augment in own if place == "spectrogram"]
+
+        def train_scores(*inputs: Tensor) -> Tensor:
+            scores: Tensor = model(*inputs)
+            return scores
+
+        # A function: a compiled module would stand beside the model, with the same weights, in checkpoints.
+        self.train_scores = torch.compile(train_scores) if compiled else train_scores
         self.normalize = make_normalization(model.spec.input)
         self.generator, self.random = torch.Generator(), random.Random()  # noqa: S311 - no secrets
         # Loss, right answers, samples: of this epoch, and of its validation.
@@ -139,14 +148,16 @@ class Task(LightningModule):
         return self.normalize(x)
 
     def _scores(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        compute = self.train_scores if self.training else self.model
+        inputs = (x,) if mask is None else (x, mask)
         scores: Tensor
         if not (self.spectral and self.training):
-            scores = self.model(x) if mask is None else self.model(x, mask)
+            scores = compute(*inputs)
             return scores
         # Only for the time of this call, so that nothing of it stays with the model.
         hook = find_spectrogram(self.model).register_forward_hook(self._augment_spectrogram)
         try:
-            scores = self.model(x) if mask is None else self.model(x, mask)
+            scores = compute(*inputs)
         finally:
             hook.remove()
         return scores

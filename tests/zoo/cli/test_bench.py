@@ -178,7 +178,7 @@ def test_conditions_are_those_asked_for(command, monkeypatch):
         return lambda: None
 
     monkeypatch.setattr(timing, "make_run", make_run)
-    monkeypatch.setattr(bench, "_check_compiler", lambda _device: None)
+    monkeypatch.setattr(bench, "check_compiler", lambda _device: None)
     done = command("bench", TINY, *FAST, "--bf16", "--channels-last", "--compile", "--train")
 
     assert asked == [timing.Conditions(True, torch.device("cpu"), True, True, True)]
@@ -295,7 +295,7 @@ def test_a_machine_without_a_compiler_is_told(command, monkeypatch):
 def test_compiled_code_of_another_batch_is_dropped(command, monkeypatch):
     """Or torch would stop compiling after a few."""
     resets = []
-    monkeypatch.setattr(bench, "_check_compiler", lambda _device: None)
+    monkeypatch.setattr(bench, "check_compiler", lambda _device: None)
     monkeypatch.setattr(torch, "compile", lambda model, **_options: model)
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(1))
 

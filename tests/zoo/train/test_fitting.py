@@ -8,6 +8,7 @@ import math
 import signal
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ RECIPE = Recipe(
     augment=({"name": "crop", "padding": 1}, {"name": "flip"}),
     seed=5,
 )
+AUDIO_CNN = {"name": "audio_cnn", "sample_rate": 1000, "num_mels": 8, "widths": [4], "depths": 1}
 NewModel = Callable[[], zoo.Model]
 
 
@@ -312,11 +314,7 @@ def _sequences(kind: str, *, seed: int = 0) -> Data:
     ("kind", "backbone", "step"),
     [
         ("text", {"name": "text_cnn", "embedding_dim": 4, "maps": 4}, "word_dropout"),
-        (
-            "audio",
-            {"name": "audio_cnn", "sample_rate": 1000, "num_mels": 8, "widths": [4], "depths": 1},
-            "spec_augment",
-        ),
+        ("audio", AUDIO_CNN, "spec_augment"),
     ],
 )
 def test_sounds_and_texts_are_learned(
@@ -363,6 +361,52 @@ def test_recipes_of_another_kind_are_refused(
     model = zoo.compose(complete_spec({"backbone": backbone}, data))
     with pytest.raises(InvalidValue, match=message):
         fit(model, data, Recipe.from_data(recipe), folder)
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_training_goes_as_one_that_is_not(
+    data: Data, new_model: NewModel, tmp_path: Path
+) -> None:
+    """Up to rounding; and an uncompiled one goes on with its checkpoint."""
+    recipe = msgspec.structs.replace(RECIPE, average=0.9)
+    model = new_model()
+    model.dropout = torch.nn.Identity()  # compiled code draws other numbers
+    histories = []
+    for name, compiled in (("plain", False), ("compiled", True)):
+        fitted = fit(deepcopy(model), data, recipe, tmp_path / name, compiled=compiled)
+        histories.append([figures["validation/loss"] for figures in fitted.history])
+    assert histories[1] == pytest.approx(histories[0], rel=1e-3)
+
+
+def test_only_training_steps_are_compiled(
+    data: Data, new_model: NewModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is saved has no second set of weights."""
+    calls: list[bool] = []
+
+    def compile_(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def call(*inputs: torch.Tensor) -> torch.Tensor:
+            calls.append(model.training)
+            return function(*inputs)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    model = new_model()
+    fit(model, data, RECIPE, folder, compiled=True)
+    assert calls == [True] * 30
+    saved = Task(model, RECIPE, 30, compiled=True).state_dict()
+    assert {name.removeprefix("model.") for name in saved} == model.state_dict().keys()
+
+
+def test_what_cannot_be_compiled_is_refused(folder: Path) -> None:
+    """Before anything is written."""
+    data = _sequences("audio")
+    model = zoo.compose(complete_spec({"backbone": AUDIO_CNN}, data))
+    recipe = Recipe.from_data({"augment": ["spec_augment"]})
+    with pytest.raises(InvalidValue, match="Leave --compile out, or spec_augment"):
+        fit(model, data, recipe, folder, compiled=True)
     assert not folder.exists()
 
 
