@@ -1,7 +1,7 @@
 """Folders and archives of image or sound files, with their labels in folder or file names.
 
-Forms: `<class>/<file>`; `<split>/<class>/<file>` with splits called train, validation (val, valid, dev) and
-test; and for sounds `{label}_{speaker}_{index}.wav` without folders.
+Forms: `<class>/<file>`; `<split>/<class>/<file>` with splits called train (training), validation (val, valid,
+dev) and test (testing), in capitals or not; and for sounds `{label}_{speaker}_{index}.wav` without folders.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tif
 SOUNDS = (".wav",)
 SPLIT_NAMES = {
     "train": "train",
+    "training": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
 _SPOKEN = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)\.wav", re.IGNORECASE)
 
@@ -63,7 +65,8 @@ def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] |
     if kind == "audio" and all(len(file.path.parts) == 1 for file in chosen):
         items = [spoken_item(name, file) for file in chosen]
     else:
-        items = [_foldered_item(name, file, splits=_has_splits(chosen)) for file in chosen]
+        splits = _has_splits(name, chosen)
+        items = [_foldered_item(name, file, splits=splits) for file in chosen]
     if hold_out is not None:
         items = _held_out(name, items, hold_out)
         name = f"{name}-{hold_out[0]}-{hold_out[1]}"
@@ -150,13 +153,29 @@ def _of_one_kind(name: str, files: Sequence[Found]) -> tuple[Kind, list[Found], 
     return kind, kinds[kind], left
 
 
-def _has_splits(files: Sequence[Found]) -> bool:
-    return {file.path.parts[0] for file in files} <= set(SPLIT_NAMES)
+def _has_splits(name: str, files: Sequence[Found]) -> bool:
+    """Whether the folders at the top are splits, and not classes.
+
+    Raises:
+        InvalidValue: Some are, by their names and the folders in them, and others are not.
+    """
+    depths: dict[str, set[int]] = {}
+    for file in files:
+        depths.setdefault(file.path.parts[0], set()).add(len(file.path.parts))
+    named = [top for top in depths if top.lower() in SPLIT_NAMES]
+    extra = [top for top in depths if top not in named and min(depths[top]) > 1]
+    if named and extra and all(min(depths[top]) > 2 for top in named):
+        raise InvalidValue(
+            f"{name}: {some(named)} hold class folders, as splits do, and beside them {some(extra)} would be "
+            f"classes. Move {some(extra)} elsewhere; or, if these are all classes, put the files of {some(named)} "
+            "right into them."
+        )
+    return len(named) == len(depths)
 
 
 def _foldered_item(name: str, file: Found, *, splits: bool) -> Item:
     parts = file.path.parts
-    split = SPLIT_NAMES[parts[0]] if splits else None
+    split = SPLIT_NAMES[parts[0].lower()] if splits else None
     folders = parts[1:-1] if splits else parts[:-1]
     if folders:
         return Item(str(file.path), folders[0], file.content, split)

@@ -35,9 +35,17 @@ def test_folders_above_the_classes_are_splits(word: str) -> None:
     assert [label for label, _ in found.values()] == ["cat", "cat", "dog"]
 
 
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("TRAINING", "testing")])
+def test_names_of_splits_may_be_written_otherwise(train: str, test: str) -> None:
+    """In capitals, or as training and testing; the splits are the same."""
+    found = _list(f"{train}/cat/1.jpg", f"{train}/dog/2.jpg", f"{test}/cat/3.jpg")
+    assert list(found.values()) == [("cat", "train"), ("dog", "train"), ("cat", "test")]
+
+
 def test_a_class_may_be_called_like_a_split() -> None:
-    """As long as not all are."""
-    assert _list("train/1.jpg", "car/2.jpg")["train/1.jpg"] == ("train", None)
+    """As long as not all are, and the files are right in it."""
+    found = _list("train/1.jpg", "train/steam/2.jpg", "car/3.jpg")
+    assert [label for label, _ in found.values()] == ["train", "train", "car"]
 
 
 def test_names_of_sounds_say_label_speaker_and_index() -> None:
@@ -64,6 +72,11 @@ def test_a_speaker_is_held_out() -> None:
         (["1.jpg", "2.jpg"], None, "1.jpg lies in no class folder"),
         (["hello.wav"], None, "hello.wav does not say its class"),
         (["test/a/1.jpg"], None, "no folder 'train'"),
+        (
+            ["Train/a/1.jpg", "test/b/2.jpg", "raw/3.jpg", "more/a/4.jpg"],
+            None,
+            "x: Train, test hold class folders.* raw, more would be classes. Move raw, more elsewhere",
+        ),
         (["1_ann_0.wav"], ("speaker", "bob"), "no speaker 'bob'; there are ann"),
         (["1_ann_0.wav"], ("fold", "3"), "can be held out is speaker=NAME"),
         (["a/1.jpg"], ("speaker", "bob"), "can be held out is nothing"),
