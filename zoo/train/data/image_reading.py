@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from zoo.errors import InvalidValue
@@ -22,6 +23,7 @@ from zoo.train.data.reading import Finished
 from zoo.train.data.splits import ImageSplit, Split
 
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I")
+_LYING = (5, 6, 7, 8)  # orientations whose height is stored as width
 
 
 class ImageReader:
@@ -45,7 +47,7 @@ class ImageReader:
                 )
                 with Image.open(source) as image:
                     modes[image.mode] += 1
-                    sizes[image.height, image.width] += 1
+                    sizes[_upright_size(image)] += 1
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 continue  # told when all are read
         self.asked = {name: value for name, value in asked.items() if value is not None}
@@ -85,6 +87,17 @@ class ImageReader:
         found = {**image_fields(splits["train"].images), "channels": self.source.channels}
         merged: dict[str, Split] = dict(splits)
         return Finished(merged, input_block(self.asked, found))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an image that `decode` has turned as its camera noted."""
+    if image.format == "TIFF":  # whose size is that of the image turned
+        return image.height, image.width
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
+        # Not by the format's own method: that of PNG reads all pixels, to look for a note behind them.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    return (image.width, image.height) if orientation in _LYING else (image.height, image.width)
 
 
 def _changes(

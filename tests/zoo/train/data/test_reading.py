@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 import zoo
 from zoo.errors import InvalidValue, UnknownName
@@ -77,6 +77,23 @@ def test_size_and_channels_follow_from_the_images(
     make_files(tmp_path / "g", {"a/7.png": png(9, width=9, mode="L")})
     with pytest.raises(InvalidValue, match=r"images are of 2 sizes \(8x8 to 9x8\); say one"):
         _open(tmp_path / "g")
+
+
+@pytest.mark.parametrize("form", ["jpg", "png", "tiff"])
+def test_photos_are_measured_upright(tmp_path: Path, form: str) -> None:
+    """Portraits that the camera stored lying are of one size with one that was stored upright."""
+    random = np.random.default_rng(0)
+    for number in range(12):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = number % 8 + 1
+        shape = (8, 12, 3) if number % 8 + 1 >= 5 else (12, 8, 3)
+        path = tmp_path / "p" / "ab"[number % 2] / f"{number}.{form}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(path, exif=exif)
+    data = _open(tmp_path / "p")
+    assert isinstance(data.source, ImageInput)
+    assert data.source.size == (12, 8)
+    assert data.notes == ()
 
 
 def test_more_images_than_memory_are_refused(
