@@ -120,11 +120,16 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
             continue
         model = load(RunFolder(folder).model_path(args.model))
         tokens = None if model.vocabulary is None else model.vocabulary.tokens()
-        if data is None or opened != (request, tokens):
+        if data is None or opened != (request, model.spec.input, tokens):
             data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
-            opened = (request, tokens)
+            opened = (request, model.spec.input, tokens)
         if run.data != data.name or model.labels != data.labels:
             raise InvalidValue(f"{folder} was trained on {run.data}, not on {data.name}.")
+        if not RunFolder(folder).knows(split, data.digests[split]):
+            raise InvalidValue(
+                f"{folder} was trained when the {split} split of {run.data} had other samples; to measure it on these, "
+                f"zoo evaluate {RunFolder(folder).model_path(args.model)}."
+            )
         score = evaluate(model, data.split(split))
         figures = {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss}
         RunFolder(folder).keep_evaluation(args.model, figures)
@@ -153,10 +158,11 @@ def _compare_models(args: Namespace) -> None:
         tokens = None if model.vocabulary is None else model.vocabulary.tokens()
         request = unseen_request(args, training)
         data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
-        if samples not in (None, own := (data.name, data.members.get(split))):
+        if samples not in (None, own := (data.name, data.digests[split])):
             raise InvalidValue(
                 f"{args.what[0]} and {what} were trained with other splits of {data.name}: there is no {split} split "
-                "that neither has seen. Compare models of one --split-seed and one --hold-out."
+                "that neither has seen. Compare models of one --split-seed and one --hold-out, with the same --leaks "
+                "and --unreadable."
             )
         samples = own
         if model.labels is not None and model.labels != data.labels:

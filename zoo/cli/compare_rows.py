@@ -129,7 +129,7 @@ def _cells(line: Line, of: str) -> list[str]:
 
 def _verdict(verdict: Verdict) -> str:
     if verdict.probability is None:
-        return "one seed: nothing can be said"
+        return "nothing can be said"
     chance = f"p {verdict.probability:.2g}"
     if verdict.is_noise:
         return f"within noise ({chance})"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_model, provenance, published_figures
-from zoo.cli.terminal import say, say_json
+from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
+    from zoo.train.data.dataset import Data
     from zoo.train.evaluation import Score
 
 SUMMARY = "measure a variant or a file on data"
@@ -73,16 +74,23 @@ def run(args: Namespace) -> int:
         if published is not None:
             say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
     if args.split != "all":
-        _keep(args.what, data.name, args.split, score)
+        _keep(args.what, data, args.split, score)
     return 0 if holds else 1
 
 
-def _keep(what: str, data: str, split: str, score: Score) -> None:
+def _keep(what: str, data: Data, split: str, score: Score) -> None:
     """Write a figure of a run's best model down in its folder, as `zoo compare` does."""
     from zoo.train.run_folder import RunFolder
 
     run = RunFolder(Path(what))
-    if file_of(what) == run.model_path("best") and run.read()["data"] == data:
+    if file_of(what) != run.model_path("best") or run.read()["data"] != data.name:
+        return
+    if not run.knows(split, data.digests[split]):
+        complain(
+            "note",
+            f"not written down in {what}: when it was trained, the {split} split of {data.name} had other samples.",
+        )
+    else:
         run.keep_evaluation("best", {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -74,6 +74,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     if args.resume is not None:
+        for name in ("output", "start", "finetune", "reproduce"):
+            if getattr(args, name):
+                raise InvalidValue(
+                    f"--resume goes on with a run as it was started; leave --{name} out."
+                )
         return _resume(args)
     for name in ("what", "data"):
         if getattr(args, name) is None:
@@ -114,8 +119,11 @@ def _begin(args: Namespace) -> int:
     _check_words(args, subject)
     Recipe.from_data({**subject.recipe, **_overrides(args)})
     _prepare(args)
+    import torch
+
     from zoo.train.data import open_data
     from zoo.train.fitting import complete_spec
+    from zoo.weights import without_pretrained
 
     spec, given = subject.spec, subject.recipe
     model, origin, before = _begin_with(args, subject)
@@ -130,6 +138,7 @@ def _begin(args: Namespace) -> int:
     rule = Recipe.from_data(given).vocabulary
     data = open_data(request, asked_input(spec), vocabulary=vocabulary, rule=rule)
     if args.finetune and model is not None:
+        torch.manual_seed(Recipe.from_data(given).seed)
         model.reset_classifier(len(data.labels), data.labels)
         spec = model.spec.to_data()
     complete = complete_spec(spec, data, where=f"{subject.where}: spec")
@@ -144,6 +153,8 @@ def _begin(args: Namespace) -> int:
     elif recipe.whiten:
         recipe = replace(recipe, whiten=False)
         notes.append("the recipe's whiten is left out: the first filters are trained already")
+    if without_pretrained(complete) != complete:
+        origin = {"started_from": {"pretrained": complete.backbone.name}}
     about = {"what": args.what, "request": request.to_data(), **origin}
     if vocabulary is not None:
         about["vocabulary"] = vocabulary
@@ -155,6 +166,8 @@ def _begin(args: Namespace) -> int:
 
 
 def _resume(args: Namespace) -> int:
+    import msgspec
+
     from zoo.spec import Spec
     from zoo.train.recipe import Recipe
     from zoo.train.run_folder import RunFolder
@@ -178,7 +191,12 @@ def _resume(args: Namespace) -> int:
         )
     if args.what is not None and args.what != run.get("what", args.what):
         raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")
-    request = DataRequest(**run["request"])
+    try:
+        request = msgspec.convert(run.get("request"), DataRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidValue(
+            f"{output}: run.json does not say which data it was started with ({error}); zoo train did not start it."
+        ) from None
     _check_same_data(args, request, output)
     data = open_data(
         request,
@@ -203,10 +221,19 @@ def _check_words(args: Namespace, subject: Subject) -> None:
             f"--reproduce trains by the recipe of {subject.version.ref} as it is; leave the other options out."
         )
     before = subject.version.provenance.get("started_from")
-    if before is not None and args.start is None:
+    if not isinstance(before, Mapping):
+        return
+    digest, ref, pretrained = (before.get(name) for name in ("sha256", "ref", "pretrained"))
+    if digest is not None and args.start is None:
         raise InvalidValue(
             f"{subject.version.ref} began with the weights of another training; give that file with --start "
-            f"(sha256 {before['sha256'][:12]}...)."
+            f"(sha256 {str(digest)[:12]}...)."
+        )
+    if ref is not None or pretrained is not None:
+        origin = ref if ref is not None else f"pretrained weights of {pretrained}"
+        raise InvalidValue(
+            f"{subject.version.ref} was not trained from the beginning: it was fine-tuned from {origin}. --reproduce "
+            "does not do that; use --finetune."
         )
 
 
@@ -345,7 +372,7 @@ def _compare(version: Version, fitted: Fitted, data: Data) -> None:
         if published is None:
             continue
         accuracy = evaluate(model, data.split(split)).accuracy
-        points = 100 * (accuracy - published["mean"])
+        points = 100 * (accuracy - published.get("value", published["mean"]))
         say(f"{name}  {accuracy:.2%}, published {figure(name, published)}: {points:+.2f} points")
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli.data_arguments import TREATMENTS, data_request
+from zoo.cli.terminal import complain
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ def unseen_request(args: Namespace, before: Trained) -> DataRequest:
     Raises:
         InvalidValue: The arguments ask for other splits than those of the training.
     """
-    return _divided_as(before, args, "measure it on samples that it was trained on")
+    asked = _divided_as(before, args, "measure it on samples that it was trained on")
+    if before.hold_out is not None and asked.hold_out is None:
+        complain(
+            "note",
+            f"{before.what} was trained on {before.data} with {before.hold_out} held out; {_name(asked)} is taken for "
+            "other data, and nothing of it is held out.",
+        )
+    return asked
 
 
 def kept_request(args: Namespace, before: Trained) -> DataRequest:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zoo.errors import InvalidValue, MissingExtra, UnknownName, near_misses
@@ -39,6 +40,8 @@ class Run(NamedTuple):
         data: On what.
         figures: `validation/top1` and the like of the model at hand, shares in [0, 1].
         seconds: Time that it took.
+        conditions: What else it depends on: the weights that it began with, how the data were divided, and what
+            was done with samples that are amiss.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class Run(NamedTuple):
     data: str
     figures: dict[str, float]
     seconds: float
+    conditions: Mapping[str, Any] = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -95,7 +99,7 @@ class Verdict(NamedTuple):
     Attributes:
         difference: Of the means, this one less that one.
         probability: Of such a difference by chance alone, corrected for the number of rows; None where a row
-            has one seed, so that nothing can be said.
+            has one seed, or neither has any spread, so that nothing can be said.
     """
 
     difference: float
@@ -130,7 +134,9 @@ def read_run(folder: Path, which: Which = "last") -> Run:
         ) from None
     figures.update(RunFolder(folder).evaluations(which))
     spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")
-    return Run(folder, spec, asked["recipe"], asked["data"], figures, seconds)
+    return Run(
+        folder, spec, asked["recipe"], asked["data"], figures, seconds, RunFolder.conditions(asked)
+    )
 
 
 def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
@@ -168,7 +174,9 @@ def judge(rows: Sequence[Row], against: Row) -> list[Verdict | None]:
     """Compare every row with one of them; None stands for that one itself, and for rows without a run."""
     raw: dict[int, float] = {}
     for number, row in enumerate(rows):
-        if row is not against and len(row.values) > 1 and len(against.values) > 1:
+        if row is not against and row.std is not None and against.std is not None:
+            if row.std == against.std == 0.0:
+                continue  # no spread at all: no test can be made
             raw[number] = _welch(row.values, against.values)
     corrected = _holm(raw)
     return [
@@ -201,8 +209,6 @@ def judge_models(hits: Sequence[Tensor], against: int) -> list[Verdict | None]:
 
 
 def _welch(first: Sequence[float], second: Sequence[float]) -> float:
-    if len({*first}) == 1 and len({*second}) == 1:  # no spread at all: no test can be made
-        return 1.0 if first[0] == second[0] else 0.0
     described = [part for own in (first, second) for part in (fmean(own), stdev(own), len(own))]
     return float(_statistics().ttest_ind_from_stats(*described, equal_var=False).pvalue)
 
@@ -219,7 +225,7 @@ def _holm(raw: dict[int, float]) -> dict[int, float]:
 def _identity(run: Run) -> str:
     """What runs of one row share: everything but the seed."""
     recipe = {name: value for name, value in run.recipe.items() if name != "seed"}
-    return json.dumps([run.spec.to_data(), recipe], sort_keys=True)
+    return json.dumps([run.spec.to_data(), recipe, dict(run.conditions)], sort_keys=True)
 
 
 def _check_seeds(group: Sequence[Run]) -> None:
@@ -234,7 +240,7 @@ def _check_seeds(group: Sequence[Run]) -> None:
 
 
 def _titles(runs: Sequence[Run]) -> list[str]:
-    """What each run trained: its attentions where only these differ, else its whole spec; then the recipe."""
+    """What each run trained: its attentions where only these differ, else its whole spec; then all else."""
     backbones = {
         json.dumps([run.spec.to_data()[part] for part in ("input", "backbone", "head")])
         for run in runs
@@ -244,8 +250,12 @@ def _titles(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         parts = to_text(run.spec).split(" -> ")[1]
         titles.append((" + ".join(parts.split(" + ")[1:-1]) or "none") if short else parts)
-    for field in sorted({name for run in runs for name in run.recipe} - {"seed"}):
-        values = [json.dumps(run.recipe.get(field)) for run in runs]
+    others = [
+        {**run.spec.to_data()["input"], **run.recipe, **run.conditions, "seed": None}
+        for run in runs
+    ]
+    for field in sorted({name for other in others for name in other}):
+        values = [json.dumps(other.get(field)) for other in others]
         if len(set(values)) > 1:
             titles = [
                 f"{title}, {field} {value}" for title, value in zip(titles, values, strict=True)

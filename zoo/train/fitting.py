@@ -90,12 +90,13 @@ def fit(
     spec = without_pretrained(model.spec)  # resumed from a checkpoint, which has all weights
     asked = {"spec": spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
     processes = Processes.here()
-    if processes.first:
-        folder.prepare({**(run or {}), **asked}, data.members, resume=resume)
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
     task = Task(model, recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
+    if processes.first:  # behind all that may be refused, so that nothing is left of what was
+        folder.prepare({**(run or {}), **asked}, data.members, data.digests, resume=resume)
+    ended = resume and folder.ended
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
         with nullcontext() if average is None else average.in_place():
@@ -120,7 +121,7 @@ def fit(
             folder,
         )
     seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
-    if processes.first:
+    if processes.first and not ended:
         save("last", keeper.history[-1])
         folder.write_result(asked, keeper.best, keeper.history, seconds)
         draw_curves(

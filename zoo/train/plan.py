@@ -76,8 +76,11 @@ class Plan(NamedTuple):
     def training_of(self, run: Run) -> Training | None:
         """The training that a run is; None if the plan has no such one."""
         for training in self.trainings:
-            if run.data == self.data and _identity(training.spec, training.recipe.to_data()) == (
-                _identity(run.spec, run.recipe)
+            planned = _identity(training.spec, training.recipe.to_data())
+            if (
+                run.data == self.data
+                and "started_from" not in run.conditions
+                and planned == _identity(run.spec, run.recipe)
             ):
                 return training
         return None
@@ -88,7 +91,7 @@ class Plan(NamedTuple):
         others = []
         for row in rows:
             training = self.training_of(row.runs[0])
-            if training is None:
+            if training is None or named[training.title].runs:
                 others.append(row)
             else:
                 named[training.title] = row._replace(title=training.title)

@@ -39,12 +39,18 @@ class RunFolder:
         self.curves = path / "curves.png"
         self._run = path / "run.json"
         self._splits = path / "splits.json"
+        self._result = path / "result.json"
         self._evaluations = path / "evaluations.json"
 
     @property
     def sittings(self) -> int:
         """How often it was begun or resumed so far; each sitting has a log of its own."""
         return len(list(self.logs.glob("*")))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the training came to its end."""
+        return self._result.is_file()
 
     def model_path(self, which: Literal["best", "last"]) -> Path:
         """The file of the best or the last model."""
@@ -75,6 +81,7 @@ class RunFolder:
         self,
         run: dict[str, Any],
         members: Mapping[str, Sequence[str]] | None = None,
+        digests: Mapping[str, str] | None = None,
         *,
         resume: bool,
     ) -> None:
@@ -83,6 +90,7 @@ class RunFolder:
         Args:
             run: What was asked.
             members: The names of the samples in each split, where the splits were made.
+            digests: Of the samples of each split.
             resume: Whether the run is there already.
 
         Raises:
@@ -90,21 +98,7 @@ class RunFolder:
         """
         splits = {name: list(names) for name, names in (members or {}).items()}
         if resume:
-            there = self.read()
-            for what in ("spec", "recipe", "data"):
-                if there[what] != json.loads(json.dumps(run[what])):
-                    raise InvalidValue(
-                        f"{self.path} holds a run with another {what}; "
-                        "resume it as it was started, or choose another folder."
-                    )
-            if splits != (_read_json(self._splits) if self._splits.exists() else {}):
-                raise InvalidValue(
-                    f"The data are not those that {self.path} was started with: {self._splits.name} has other samples."
-                )
-            if not self.checkpoint.exists():  # and with it the weights that it was to start with
-                raise InvalidValue(
-                    f"{self.path} holds a run that ended before its training began; delete it, and start again."
-                )
+            self._check_same(run, splits, digests or {})
             return
         if self._run.exists():
             raise InvalidValue(
@@ -116,7 +110,37 @@ class RunFolder:
             raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
         if splits:
             _write_json(self._splits, splits)
-        _write_json(self._run, run)
+        _write_json(self._run, {**run, "digests": dict(digests or {})})
+
+    def _check_same(
+        self, run: dict[str, Any], splits: dict[str, list[str]], digests: Mapping[str, str]
+    ) -> None:
+        """See that the run that is there is the one to resume."""
+        there = self.read()
+        for what in ("spec", "recipe", "data"):
+            if there[what] != json.loads(json.dumps(run[what])):
+                raise InvalidValue(
+                    f"{self.path} holds a run with another {what}; "
+                    "resume it as it was started, or choose another folder."
+                )
+        if splits != (_read_json(self._splits) if self._splits.exists() else {}):
+            raise InvalidValue(
+                f"The data are not those that {self.path} was started with: {self._splits.name} has other samples."
+            )
+        for split, digest in digests.items():
+            if not self.knows(split, digest):
+                raise InvalidValue(
+                    f"The data are not those that {self.path} was started with: its {split} split has other samples."
+                )
+        if not self.checkpoint.exists():  # and with it the weights that it was to start with
+            raise InvalidValue(
+                f"{self.path} holds a run that ended before its training began; delete it, and start again."
+            )
+
+    def knows(self, split: str, digest: str) -> bool:
+        """Whether these are the samples of a split that it was started with, as far as that was noted."""
+        said = self.read().get("digests")
+        return not isinstance(said, dict) or said.get(split, digest) == digest
 
     def save_model(
         self,
@@ -153,6 +177,16 @@ class RunFolder:
             provenance=provenance,
         )
 
+    @staticmethod
+    def conditions(run: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run depends on beside spec, recipe and data, as far as it is out of the ordinary."""
+        request = run.get("request") or {}
+        told = {name: request.get(name, usual) for name, usual in _OF_DATA.items()}
+        return {
+            **{name: value for name, value in told.items() if value != _OF_DATA[name]},
+            **{name: run[name] for name in ("started_from",) if name in run},
+        }
+
     def evaluations(self, which: Literal["best", "last"]) -> dict[str, float]:
         """Figures of a model that were measured after the training, e.g. `test/top1`."""
         content = self._all_evaluations().get(self._digest(which), {})
@@ -181,9 +215,9 @@ class RunFolder:
 
     def _digest(self, which: Literal["best", "last"]) -> str:
         """Of a model's file; as the result has it where the file was not kept."""
-        path, result = self.model_path(which), self.path / "result.json"
-        if not path.exists() and result.exists():
-            said = _read_json(result).get("sha256", {}).get(which)
+        path = self.model_path(which)
+        if not path.exists() and self.ended:
+            said = _read_json(self._result).get("sha256", {}).get(which)
             if isinstance(said, str):
                 return said
         return hashlib.sha256(read_whole(path)).hexdigest()
@@ -205,11 +239,11 @@ class RunFolder:
         """Write the figures of a run that has ended."""
         result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
         result["sha256"] = {which: self._digest(which) for which in ("best", "last")}
-        _write_json(self.path / "result.json", {**result, "best": best, "history": history})
+        _write_json(self._result, {**result, "best": best, "history": history})
 
 
-# What of a request for data a figure depends on, beside the data themselves.
-_OF_DATA = ("hold_out", "unreadable", "leaks", "split_seed")
+# What of a request for data a figure depends on, beside the data themselves; and what it is if nothing is said.
+_OF_DATA = {"hold_out": None, "unreadable": "refuse", "leaks": "report", "split_seed": 0}
 
 
 def _metrics(figures: dict[str, float], data: str) -> dict[str, dict[str, float]]:

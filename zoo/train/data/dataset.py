@@ -29,6 +29,7 @@ class Data:
         vocabulary: For texts, the tokens in the order of their numbers.
         notes: What a user should know of it, one line each.
         members: Where splits were made, the names of the samples in each.
+        digests: Of the samples and labels of each split; empty where nobody took them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Data:
     vocabulary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, name: str) -> Split:
         """The split of that name, `train`, `validation` or `test`."""

@@ -18,7 +18,7 @@ from zoo.train.data.dataset import Data, check_kind
 from zoo.train.data.listing import SPLITS, Item, Listing, classes_of, some
 from zoo.train.data.request import DataRequest
 from zoo.train.data.splits import ImageSplit, Split
-from zoo.train.data.splitting import Entry, divide
+from zoo.train.data.splitting import Division, Entry, divide
 from zoo.train.recipe import VocabularyRule
 
 
@@ -89,6 +89,7 @@ def read_listing(
         vocabulary=finished.vocabulary,
         notes=(*listing.notes, *reader.notes, *notes, *division.notes),
         members=members if division.made else {},
+        digests=_split_digests(entries, division),
     )
 
 
@@ -123,7 +124,20 @@ def checked(data: Data, request: DataRequest) -> Data:
         kept[split] = part
     notes = (*data.notes, *division.notes)
     train, validation, test = (kept[split] for split in SPLITS)
-    return replace(data, train=train, validation=validation, test=test, notes=notes)
+    digests = _split_digests(entries, division)
+    return replace(
+        data, train=train, validation=validation, test=test, notes=notes, digests=digests
+    )
+
+
+def _split_digests(entries: Sequence[Entry], division: Division) -> dict[str, str]:
+    """Of each split, by the contents and labels of its samples in their order."""
+    return {
+        split: hashlib.sha256(
+            "".join(f"{entries[n].digest} {entries[n].label}\n" for n in numbers).encode()
+        ).hexdigest()
+        for split, numbers in division.parts.items()
+    }
 
 
 def _reader(
