@@ -53,7 +53,7 @@ class Task(LightningModule):
         if recipe.backbone_rate == 0:
             freeze(model, except_=("attention", "head"))
         own = [(changes(step), make_augmentation(step)) for step in recipe.augment]
-        self.augmentations = [augment for place, augment in own if place != "spectrogram"]
+        self.augmentations = [(place, augment) for place, augment in own if place != "spectrogram"]
         self.spectral = [augment for place, augment in own if place == "spectrogram"]
 
         def train_scores(*inputs: Tensor) -> Tensor:
@@ -82,8 +82,10 @@ class Task(LightningModule):
             NotFinite: It is NaN or infinite.
         """
         x, labels, mask = batch
-        for augment in self.augmentations:
-            x = augment(x, self.generator)
+        for place, augment in self.augmentations:
+            # Clips change within their own lengths; texts say themselves where they are padded.
+            also = {"mask": mask} if place == "audio" else {}
+            x = augment(x, self.generator, **also)
         x = self._prepare(x)
         if self.recipe.mixup:
             scores, loss = self._blended(x, labels)

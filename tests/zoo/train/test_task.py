@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import SGD, Adadelta, Adam, AdamW
 
 import zoo
+from zoo.train.data.splits import Batch
 from zoo.train.recipe import Recipe
 from zoo.train.task import Task, make_optimizer, make_schedule
 
@@ -98,3 +99,21 @@ def test_mixup_blends_scores_and_losses(new_model: Callable[[], zoo.Model]) -> N
     target = share * one_hot(labels, 3) + (1 - share) * one_hot(labels[order], 3)
     expected = cross_entropy(scores, target, label_smoothing=0.1)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_clips_are_shifted_within_their_own_length() -> None:
+    """A short clip beside a long one stays under its mask in a training step."""
+    input_block = {"kind": "audio", "sample_rate": 4000}
+    backbone = {"name": "audio_cnn", "sample_rate": 4000, "widths": [4], "depths": 1, "num_mels": 8}
+    model = zoo.compose(backbone, input=input_block, num_classes=2)
+    task = Task(model, Recipe(augment=({"name": "shift", "share": 1.0},)), 1)
+    mask = torch.arange(2000) < torch.tensor([[2000], [20]])
+    seen: list[torch.Tensor] = []
+    model.register_forward_pre_hook(lambda _model, inputs: seen.append(inputs[0]))
+    for index in range(10):
+        task.training_step(
+            Batch(torch.ones(2, 1, 2000) * mask[:, None], torch.arange(2), mask), index
+        )
+    short = torch.stack([x[1, 0] for x in seen])
+    assert not short[:, 20:].any()
+    assert int((short[:, :20] != 0).any(1).sum()) > 5

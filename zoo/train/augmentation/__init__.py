@@ -1,8 +1,9 @@
 """Augmentation of whole batches: every sample changes in its own way, by a few tensor operations.
 
 Each class takes its options as keywords, and a batch with a generator; it returns a new batch of the same
-shape and dtype. The generator alone decides: the same state gives the same batch. A new augmentation is
-a class in the file of its kind, and its name in `AUGMENTATIONS`.
+shape and dtype. Those of waveforms take `mask` as well, that of the batch. The generator alone decides: the same
+state gives the same batch. A new augmentation is a class in the file of its kind, and its name in
+`AUGMENTATIONS`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from zoo.errors import InvalidValue, near_misses
 from zoo.train.augmentation.images import Affine, Crop, Cutout, Flip
 from zoo.train.augmentation.sounds import Noise, Shift, SpecAugment, Speed
 from zoo.train.augmentation.texts import WordDropout
 
-Augmentation = Callable[[Tensor, Generator], Tensor]
+Augmentation = Callable[
+    ..., Tensor
+]  # (batch, generator), and for waveforms (batch, generator, mask=...)
 
 # By what they change: `spectrogram` is the map that a backbone for sounds makes first.
 AUGMENTATIONS: dict[str, dict[str, type[Any]]] = {

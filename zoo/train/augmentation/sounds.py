@@ -1,4 +1,8 @@
-"""Augmentation of sounds: batches of waveforms (N, C, T), or of the spectrograms (N, C, M, F) made of them."""
+"""Augmentation of sounds: batches of waveforms (N, C, T), or of the spectrograms (N, C, M, F) made of them.
+
+Clips of several lengths come with a mask (N, T), True where a clip is: each is changed within its own length, and
+silence stays behind it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ class Shift:
     """Move each clip in time by up to a share of its length either way; silence comes in.
 
     Args:
-        share: Of the batch's length, in [0, 1].
+        share: Of the clip's length, in [0, 1].
     """
 
     def __init__(self, *, share: float = 0.1) -> None:
@@ -22,14 +26,16 @@ class Shift:
             raise InvalidValue(f"shift: share is {share!r}; give a number in [0, 1].")
         self.share = share
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, mask: Tensor | None = None) -> Tensor:
         """Return the moved clips."""
-        length = x.shape[-1]
-        most = int(self.share * length)
-        moves = torch.randint(-most, most + 1, (len(x), 1), generator=generator)
-        places = (torch.arange(length) - moves).to(x.device)  # (N, T)
-        inside = (places >= 0) & (places < length)
-        return x.gather(2, _spread(places.clamp(0, length - 1), x)) * inside[:, None]
+        lengths = _lengths(x, mask)
+        most = (self.share * lengths).long()  # (N, 1)
+        draws = torch.rand(len(x), 1, generator=generator).to(x.device)
+        moves = (draws * (2 * most + 1)).long() - most
+        places = torch.arange(x.shape[-1], device=x.device) - moves  # (N, T)
+        inside = (places >= 0) & (places < lengths)
+        moved = x.gather(2, _spread(places.clamp(0, x.shape[-1] - 1), x))
+        return moved * _real(inside, mask)[:, None]
 
 
 class Noise:
@@ -47,11 +53,13 @@ class Noise:
             )
         self.quietest, self.loudest = quietest, loudest
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, mask: Tensor | None = None) -> Tensor:
         """Return the clips with noise."""
         draws = torch.rand(len(x), 1, 1, generator=generator)
         level = 10 ** ((self.quietest + draws * (self.loudest - self.quietest)) / 20)
         noise = torch.randn(x.shape, generator=generator).mul_(level).to(x.device, x.dtype)
+        if mask is not None:
+            noise *= mask[:, None]
         return x + noise * x.abs().amax((1, 2), keepdim=True)
 
 
@@ -69,17 +77,16 @@ class Speed:
             raise InvalidValue(f"speed: change is {change!r}; give a number in [0, 1).")
         self.change = change
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, mask: Tensor | None = None) -> Tensor:
         """Return the changed clips."""
-        length = x.shape[-1]
+        lengths = _lengths(x, mask)
         speed = 1 + (torch.rand(len(x), 1, generator=generator) * 2 - 1) * self.change
-        places = (torch.arange(length) * speed).to(x.device)  # (N, T), between samples
+        places = (torch.arange(x.shape[-1]) * speed).to(x.device)  # (N, T), between samples
         before = places.long()
         share = (places - before)[:, None].to(x.dtype)
-        inside = (before < length)[:, None]
-        first = x.gather(2, _spread(before.clamp(max=length - 1), x))
-        second = x.gather(2, _spread((before + 1).clamp(max=length - 1), x))
-        return torch.lerp(first, second, share) * inside
+        first = x.gather(2, _spread(before.minimum(lengths - 1), x))
+        second = x.gather(2, _spread((before + 1).minimum(lengths - 1), x))
+        return torch.lerp(first, second, share) * _real(before < lengths, mask)[:, None]
 
 
 class SpecAugment:
@@ -116,6 +123,18 @@ class SpecAugment:
         time = _hidden(count, frames, self.times, self.time_share, generator)[:, None, None]
         pitch = _hidden(count, bands, self.pitches, self.pitch_share, generator)[:, None, :, None]
         return x.masked_fill((time | pitch).to(x.device), 0)
+
+
+def _lengths(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Samples of each clip (N, 1)."""
+    if mask is None:
+        return torch.full((len(x), 1), x.shape[-1], device=x.device)
+    return mask.sum(1, keepdim=True)
+
+
+def _real(inside: Tensor, mask: Tensor | None) -> Tensor:
+    """Those places (N, T) that are within the clip as it was, too."""
+    return inside if mask is None else inside & mask
 
 
 def _spread(places: Tensor, x: Tensor) -> Tensor:

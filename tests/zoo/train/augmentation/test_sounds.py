@@ -56,6 +56,33 @@ def test_shifts_move_and_fill_with_silence() -> None:
     assert found == set(range(21))
 
 
+def test_short_clips_move_within_their_own_length() -> None:
+    """By a share of it, and never behind its end; a batch's longest clip makes no difference."""
+    sound = _sounds(1)
+    sound[:, :, 10:] = 0
+    mask = torch.arange(100).expand(400, -1) < 10
+    shift = make_augmentation({"name": "shift", "share": 0.2})
+    padded = shift(sound.expand(400, -1, -1), Generator().manual_seed(0), mask=mask)
+    alone = shift(sound[:, :, :10].expand(400, -1, -1), Generator().manual_seed(0))
+    assert torch.equal(padded[:, :, :10], alone)
+    assert not padded[:, :, 10:].any()
+    silent = (padded[:, 0, :10] == 0).sum(1)
+    assert set(silent.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS["audio"])
+def test_padding_stays_silent(name: str) -> None:
+    """Whatever happens to the clips; and a mask that hides nothing changes nothing."""
+    sounds, augment = _sounds(), make_augmentation({"name": name})
+    whole = torch.ones(32, 100, dtype=torch.bool)
+    expected = augment(sounds, Generator().manual_seed(1))
+    assert torch.equal(augment(sounds, Generator().manual_seed(1), mask=whole), expected)
+    mask = torch.arange(100) < torch.arange(69, 101)[:, None]
+    augmented = augment(sounds * mask[:, None], Generator().manual_seed(1), mask=mask)
+    assert not augmented.masked_select(~mask[:, None]).any()
+    assert augmented.masked_select(mask[:, None]).any()
+
+
 def test_noise_is_as_loud_as_it_says() -> None:
     """In decibels below the loudest sample of each clip."""
     sounds = torch.zeros(64, 1, 4000)
