@@ -9,6 +9,7 @@ state gives the same batch. A new augmentation is a class in the file of its kin
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ AUGMENTATIONS: dict[str, dict[str, type[Any]]] = {
 _BY_NAME = {
     name: (changes, cls) for changes, own in AUGMENTATIONS.items() for name, cls in own.items()
 }
+_NUMBERS: dict[object, str] = {int: "a whole number", float: "a finite number"}
 
 
 def changes(step: Mapping[str, Any]) -> str:
@@ -44,25 +46,35 @@ def make_augmentation(step: Mapping[str, Any], *, where: str = "augment") -> Aug
     """Make one augmentation from its block in a recipe, `{"name": "crop", "padding": 4}`.
 
     Raises:
-        InvalidValue: The name or an option is unknown, or a value is out of its range.
+        InvalidValue: The name or an option is unknown, or a value of the wrong type or out of its range.
     """
     options = dict(step)
     name = options.pop("name", None)
-    if name not in _BY_NAME:
+    if not isinstance(name, str) or name not in _BY_NAME:
         raise InvalidValue(
             f"{where}: no augmentation is called {name!r}. {near_misses(str(name), _BY_NAME)}"
         )
     cls = _BY_NAME[name][1]
-    known = list(inspect.signature(cls).parameters)
-    for option in options:
+    known = inspect.signature(cls, eval_str=True).parameters
+    for option, value in options.items():
         if option not in known:
             raise InvalidValue(
                 f"{where}: {name} has no option {option!r}. {near_misses(option, known)}"
+            )
+        kind = known[option].annotation
+        if kind in _NUMBERS and not _is_number(value, kind):
+            raise InvalidValue(
+                f"{where}: {name} cannot be made with {option} {value!r}; give {_NUMBERS[kind]}."
             )
     try:
         made: Augmentation = cls(**options)
     except InvalidValue as error:
         raise InvalidValue(f"{where}: {error}") from None
-    except TypeError as error:
-        raise InvalidValue(f"{where}: {name} cannot be made with {options}: {error}.") from None
     return made
+
+
+def _is_number(value: object, kind: type[Any]) -> bool:
+    if isinstance(value, bool):  # which Python takes for a number
+        return False
+    whole = isinstance(value, int)
+    return whole or (kind is float and isinstance(value, float) and math.isfinite(value))

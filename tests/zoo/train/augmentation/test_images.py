@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 
 from zoo.errors import InvalidValue
 from zoo.train.augmentation import AUGMENTATIONS, make_augmentation
+from zoo.train.recipe import Recipe
 
 
 def _images(count: int = 64, channels: int = 3, height: int = 9, width: int = 7) -> Tensor:
@@ -117,9 +119,24 @@ def test_affine_turns_by_at_most_its_degrees() -> None:
         ({"name": "affine", "scale": 1.0}, "scale 1.0"),
         ({"name": "crop", "border": "blue"}, "crop: padding 4 with border 'blue'"),
         ({}, "no augmentation is called None"),
+        ({"name": ["flip"]}, r"no augmentation is called \['flip'\]"),
+        ({"name": "crop", "padding": 2.5}, "crop .* padding 2.5; give a whole number"),
+        ({"name": "crop", "padding": math.nan}, "padding nan; give a whole number"),
+        ({"name": "crop", "padding": True}, "padding True; give a whole number"),
+        ({"name": "cutout", "size": 8.0}, "cutout .* size 8.0; give a whole number"),
+        ({"name": "flip", "probability": True}, "probability True; give a finite number"),
+        ({"name": "affine", "degrees": math.nan}, "degrees nan; give a finite number"),
+        ({"name": "affine", "shift": "2"}, "shift '2'; give a finite number"),
     ],
 )
 def test_wrong_options_are_refused(step: dict[str, Any], message: str) -> None:
     """The message names the augmentation and the value."""
     with pytest.raises(InvalidValue, match=message):
         make_augmentation(step)
+
+
+def test_the_message_says_where_in_the_recipe() -> None:
+    """When the recipe is read, not when the first batch comes."""
+    steps = ["flip", {"name": "crop", "padding": 2.5}]
+    with pytest.raises(InvalidValue, match=r"^recipe.augment\[1\]: crop .* padding 2.5; give"):
+        Recipe.from_data({"augment": steps})

@@ -135,6 +135,8 @@ def test_spec_augment_hides_bands() -> None:
         ({"name": "speed", "change": 1.0}, "speed: change is 1.0"),
         ({"name": "spec_augment", "times": -1}, "spec_augment: -1 times"),
         ({"name": "spec_augment", "pitch_share": 2}, "shares in"),
+        ({"name": "spec_augment", "times": 1.5}, "times 1.5; give a whole number"),
+        ({"name": "spec_augment", "pitches": True}, "pitches True; give a whole number"),
     ],
 )
 def test_wrong_options_are_refused(step: dict[str, Any], message: str) -> None:
