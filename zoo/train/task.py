@@ -65,7 +65,7 @@ class Task(LightningModule):
         self.normalize = make_normalization(model.spec.input)
         self.generator, self.random = torch.Generator(), random.Random()  # noqa: S311 - no secrets
         # Loss, right answers, samples: of this epoch, and of its validation.
-        self.sums, self.validated = torch.zeros(3), torch.zeros(3)
+        self.sums, self.validated = _no_sums(self.device), _no_sums(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Seed what is drawn in this epoch: augmentation and dropout."""
@@ -73,7 +73,7 @@ class Task(LightningModule):
         self.generator.manual_seed(seed)
         self.random.seed(seed)
         torch.manual_seed(seed)
-        self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.sums = _no_sums(self.device)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a batch.
@@ -117,7 +117,7 @@ class Task(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin to sum."""
-        self.validated = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.validated = _no_sums(self.device)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Sum loss and right answers of a batch."""
@@ -181,11 +181,21 @@ class Task(LightningModule):
         return functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
 
 
+def precision_of_sums(device: torch.device) -> torch.dtype:
+    """float64, where the device has it: Apple's has not."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _no_sums(device: torch.device) -> Tensor:
+    return torch.zeros(3, dtype=precision_of_sums(device), device=device)
+
+
 def _sums(loss: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
     """Loss, right answers and samples of a batch, to be added to those of others."""
     right = (scores.detach().argmax(1) == labels).sum()
     count = len(labels)
-    return torch.stack([loss.detach().double() * count, right, right.new_tensor(count)])
+    total = loss.detach().to(precision_of_sums(loss.device)) * count
+    return torch.stack([total, right, right.new_tensor(count)])
 
 
 def _figures(split: str, sums: Tensor) -> dict[str, float]:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import SGD, Adadelta, Adam, AdamW
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
 from zoo.train.data.splits import Batch
 from zoo.train.recipe import Recipe
-from zoo.train.task import Task, make_optimizer, make_schedule
+from zoo.train.task import Task, make_optimizer, make_schedule, precision_of_sums
+
+
+class Precisions(TorchDispatchMode):
+    """Notes of what types the results of all operations are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and note."""
+        results = func(*args, **(kwargs or {}))
+        every = results if isinstance(results, tuple | list) else [results]
+        self.seen |= {one.dtype for one in every if isinstance(one, torch.Tensor)}
+        return results
 
 
 def test_only_matrices_and_kernels_decay(new_model: Callable[[], zoo.Model]) -> None:
@@ -117,3 +134,27 @@ def test_clips_are_shifted_within_their_own_length() -> None:
     short = torch.stack([x[1, 0] for x in seen])
     assert not short[:, 20:].any()
     assert int((short[:, :20] != 0).any(1).sum()) > 5
+
+
+def test_sums_are_as_precise_as_the_device_can() -> None:
+    """Apple's knows no float64."""
+    precisions = [precision_of_sums(torch.device(name)) for name in ("cpu", "cuda", "mps")]
+    assert precisions == [torch.float64, torch.float64, torch.float32]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_nothing_in_a_step_is_more_precise(
+    precision: torch.dtype, new_model: Callable[[], zoo.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a device has no float64, no step of training or its sums asks for one."""
+    monkeypatch.setattr("zoo.train.task.precision_of_sums", lambda _device: precision)
+    images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
+    task = Task(new_model(), Recipe(augment=({"name": "crop", "padding": 1},)), 1)
+    monkeypatch.setattr(Task, "current_epoch", 0)
+    monkeypatch.setattr(Task, "global_rank", 0)
+    task.on_train_epoch_start()
+    with Precisions() as precisions:
+        task.training_step(Batch(images, torch.arange(6) % 3), 0).backward()
+    assert task.sums.dtype == precision
+    assert (torch.float64 in precisions.seen) == (precision == torch.float64)
+    assert task.train_figures()["train/loss"] > 0
