@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, TypeVar
 
+from zoo.errors import InvalidValue
+
 T = TypeVar("T")
+_ASKED = "SLURM_NTASKS_PER_NODE"
 
 
 class Processes(NamedTuple):
@@ -23,18 +26,24 @@ class Processes(NamedTuple):
 
     @classmethod
     def here(cls) -> Processes:
-        """Read it from the environment, where torchrun and SLURM leave it."""
+        """Read it from the environment, where torchrun and SLURM leave it.
+
+        Raises:
+            InvalidValue: SLURM has started more of them on one machine than on another.
+        """
         from lightning.fabric.plugins import environments
 
         known: Any = environments  # which exports them, but not to type checkers
         if known.TorchElasticEnvironment.detect():
-            environment, local = known.TorchElasticEnvironment(), "LOCAL_WORLD_SIZE"
+            environment = known.TorchElasticEnvironment()
+            local_size = int(os.environ.get("LOCAL_WORLD_SIZE", environment.world_size()))
         elif known.SLURMEnvironment.detect():
-            environment, local = known.SLURMEnvironment(), "SLURM_NTASKS_PER_NODE"
+            local_size = _of_each_machine()
+            os.environ[_ASKED] = str(local_size)  # Lightning insists on it
+            environment = known.SLURMEnvironment()
         else:
             return ALONE
-        size = environment.world_size()
-        return cls(environment.global_rank(), size, int(os.environ.get(local, size)))
+        return cls(environment.global_rank(), environment.world_size(), local_size)
 
     @property
     def first(self) -> bool:
@@ -54,6 +63,22 @@ class Processes(NamedTuple):
 
 
 ALONE = Processes(rank=0, size=1, local_size=1)
+
+
+def _of_each_machine() -> int:
+    """Processes on each machine, which SLURM says in several ways: of this step of a job, else of the job."""
+    said, names = os.environ, ("SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE", _ASKED)
+    size = int(said["SLURM_NTASKS"])
+    machines = int(said.get("SLURM_NNODES", said.get("SLURM_JOB_NUM_NODES", 1)))
+    # Such as 2(x3),1: two on each of three machines, and one on the next.
+    layout = next((said[name] for name in names if name in said), f"{size / machines:g}")
+    local_size, _, rest = layout.partition("(")
+    if not local_size.isdecimal() or "," in rest or size % int(local_size):
+        raise InvalidValue(
+            f"SLURM shares {size} processes out as {layout} to a machine; a training needs as many on each. Ask "
+            "for them by --nodes and --ntasks-per-node."
+        )
+    return int(local_size)
 
 
 def of_all(value: T) -> list[T]:

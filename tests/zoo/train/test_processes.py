@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
 
 import zoo
+from zoo.errors import InvalidValue
 from zoo.train.processes import ALONE, Processes
 
 # Without batch norm, whose statistics each process takes of its own share, and without chance.
@@ -168,3 +170,54 @@ def test_what_slurm_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Processes.here() == Processes(rank=0, size=6, local_size=3)
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")
     assert Processes.here() == ALONE
+
+
+def slurm(**said: str) -> dict[str, str]:
+    """The environment of a process that SLURM has started, without what others left in it."""
+    kept = {name: value for name, value in os.environ.items() if "SLURM" not in name}
+    for name in ("WORLD_SIZE", "RANK", "TORCHELASTIC_RUN_ID"):
+        kept.pop(name, None)
+    return {**kept, "SLURM_PROCID": "3", **{f"SLURM_{name}": value for name, value in said.items()}}
+
+
+@pytest.mark.parametrize(
+    ("said", "local_size", "machines"),
+    [
+        ({"NTASKS": "8", "NNODES": "2"}, 4, 2),
+        ({"NTASKS": "8", "JOB_NUM_NODES": "4"}, 2, 4),
+        ({"NTASKS": "8"}, 8, 1),
+        ({"NTASKS": "6", "NNODES": "3", "TASKS_PER_NODE": "2(x3)"}, 2, 3),
+        ({"NTASKS": "6", "NNODES": "1", "TASKS_PER_NODE": "6"}, 6, 1),
+        # A step on one of the job's machines.
+        ({"NTASKS": "4", "STEP_TASKS_PER_NODE": "4", "TASKS_PER_NODE": "8(x2)"}, 4, 1),
+        ({"NTASKS": "4", "JOB_NUM_NODES": "2", "NTASKS_PER_NODE": "4"}, 4, 1),
+    ],
+)
+def test_slurm_may_say_it_in_other_words(
+    said: dict[str, str], local_size: int, machines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody asked for so many processes a machine; Lightning is content with what it is told then."""
+    monkeypatch.setattr(os, "environ", slurm(**said))
+    processes = Processes.here()
+    assert processes == Processes(rank=3, size=int(said["NTASKS"]), local_size=local_size)
+    options = processes.trainer_options()
+    assert (options["devices"], options["num_nodes"]) == (local_size, machines)
+    SLURMEnvironment().validate_settings(num_devices=local_size, num_nodes=machines)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"NTASKS": "5", "TASKS_PER_NODE": "2(x2),1"}, r"2\(x2\),1"),
+        ({"NTASKS": "3", "TASKS_PER_NODE": "2,1"}, "2,1"),
+        ({"NTASKS": "5", "NNODES": "2"}, "2.5"),
+        ({"NTASKS": "4", "NTASKS_PER_NODE": "3"}, "3"),
+    ],
+)
+def test_machines_with_more_processes_than_others_are_refused(
+    said: dict[str, str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the options of SLURM that give each as many."""
+    monkeypatch.setattr(os, "environ", slurm(**said))
+    with pytest.raises(InvalidValue, match=rf"as {shown} to a machine; .* --ntasks-per-node"):
+        Processes.here()
