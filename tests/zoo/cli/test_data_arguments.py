@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +181,51 @@ def test_words_that_contradict_each_other_are_refused(
     assert main(["train", *words, "--data", str(photos), "--output", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fresh_classifier_follows_from_the_seed(photos: Path, tmp_path: Path) -> None:
+    """Of a variant that is fine-tuned to other classes, too."""
+    states = []
+    for name in ("one", "two"):
+        torch.manual_seed(len(states))
+        words = ["attn_cnn_mnist", "--finetune", "--data", photos, "--output", tmp_path / name]
+        assert _train(*words, "--seed", "4", epochs=1) == 0
+        states.append(zoo.load(tmp_path / name / "last.safetensors").state_dict())
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def test_figures_of_other_data_of_the_same_name_are_not_kept(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`zoo evaluate` measures and says so; `zoo compare` refuses."""
+    run, other = tmp_path / "run", tmp_path / "others" / photos.name
+    assert _train(PLAIN_CNN, "--data", photos, "--output", run, epochs=1) == 0
+    shutil.copytree(photos, other)
+    for file in other.rglob("1*.png"):
+        file.unlink()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(other), "--threads", "1"]) == 0
+    assert "not written down" in capsys.readouterr().err
+    assert not (run / "evaluations.json").exists()
+    assert main(["compare", str(run), "--data", str(other), "--threads", "1"]) == 2
+    assert "had other samples" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--data", str(photos), "--threads", "1"]) == 0
+    assert (run / "evaluations.json").exists()
+
+
+def test_each_run_is_measured_on_data_as_it_takes_them(photos: Path, tmp_path: Path) -> None:
+    """Two sizes of image, in one table: each figure is that of the run alone."""
+    runs = []
+    for size in (8, 12):
+        runs.append(tmp_path / f"run{size}")
+        spec = f"image(size=[{size}, {size}]) -> plain_cnn(widths=[4]) + avg"
+        assert _train(spec, "--data", photos, "--output", runs[-1], epochs=1) == 0
+    words = ["--data", str(photos), "--threads", "1"]
+    assert main(["compare", *map(str, runs), "--model", "best", *words]) == 0
+    for run in runs:
+        together = json.loads((run / "evaluations.json").read_text())
+        (run / "evaluations.json").unlink()
+        assert main(["evaluate", str(run), *words]) == 0
+        alone = json.loads((run / "evaluations.json").read_text())
+        assert together.keys() == alone.keys()
+        assert all(together[digest] == pytest.approx(alone[digest]) for digest in alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,3 +169,30 @@ def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
         InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"
     ):
         read_run(folder)
+
+
+def test_runs_that_began_otherwise_are_rows_of_their_own(make_run: MakeRun) -> None:
+    """With other weights, or on other splits; the titles say so."""
+    folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("abc")]
+    for folder, more in zip(
+        folders[1:],
+        ({"started_from": {"pretrained": "timm/resnet18"}}, {"request": {"split_seed": 3}}),
+        strict=True,
+    ):
+        run = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**run, **more}))
+    rows = make_rows([read_run(folder) for folder in folders], "validation/top1")
+    assert len(rows) == len({row.title for row in rows}) == 3
+    assert '"pretrained": "timm/resnet18"' in rows[1].title
+    assert "split_seed 3" in rows[2].title
+
+
+def test_nothing_is_said_where_nothing_varies(make_run: MakeRun) -> None:
+    """Two seeds of one figure each have no spread to judge a difference by."""
+    runs = [read_run(make_run(f"a{seed}", 0.8, seed=seed)) for seed in (0, 1)]
+    se = [{"name": "se", "slot": "branch"}]
+    runs += [read_run(make_run(f"b{seed}", 0.9, seed=seed, attention=se)) for seed in (0, 1)]
+    rows = make_rows(runs, "validation/top1")
+    _, verdict = judge(rows, rows[0])
+    assert verdict is not None
+    assert verdict.probability is None

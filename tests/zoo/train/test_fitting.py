@@ -23,6 +23,7 @@ from zoo.train.data.dataset import Data
 from zoo.train.data.splits import SequenceSplit
 from zoo.train.evaluation import evaluate
 from zoo.train.fitting import Interrupted, complete_spec, fit
+from zoo.train.processes import Processes
 from zoo.train.recipe import Recipe
 from zoo.train.task import Task
 
@@ -420,3 +421,42 @@ def test_models_that_take_no_mask_are_refused_for_several_lengths(folder: Path) 
     model = zoo.compose(complete_spec(spec, data))
     with pytest.raises(InvalidValue, match="this model takes none: involution@conv"):
         fit(model, data, Recipe(), folder)
+
+
+def test_what_is_refused_leaves_no_folder(
+    data: Data, new_model: NewModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the call can be corrected and made again."""
+    monkeypatch.setattr(Processes, "here", lambda: Processes(rank=0, size=3, local_size=3))
+    with pytest.raises(InvalidValue, match="cannot be shared evenly by 3 processes"):
+        fit(new_model(), data, RECIPE, folder)
+    assert not folder.exists()
+
+
+def test_other_samples_are_noticed_though_the_splits_were_given(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """Before anything is trained on them."""
+
+    def stop(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    data = replace(data, digests={"train": "1", "validation": "2", "test": "3"})
+    with pytest.raises(Interrupted):
+        fit(new_model(), data, RECIPE, folder, report=stop)
+    other = replace(data, digests={**data.digests, "train": "4"})
+    with pytest.raises(InvalidValue, match="its train split has other samples"):
+        fit(new_model(), other, RECIPE, folder, resume=True)
+    assert len(fit(new_model(), data, RECIPE, folder, resume=True).history) == 3
+
+
+def test_resuming_what_has_ended_changes_no_file(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """Its figures are known by the digests of its models."""
+    ended = fit(new_model(), data, RECIPE, folder)
+    files = [folder / name for name in ("best.safetensors", "last.safetensors", "result.json")]
+    before = [file.read_bytes() for file in files]
+    again = fit(new_model(), data, RECIPE, folder, resume=True)
+    assert again.history == ended.history
+    assert [file.read_bytes() for file in files] == before

@@ -98,3 +98,20 @@ def test_the_plan_of_the_fair_table_can_be_read() -> None:
     if not file.is_file():
         pytest.skip("only a checkout has the recipes")
     assert len(read_plan(file).trainings) == 48
+
+
+def test_of_two_rows_that_are_one_in_the_plan_none_is_lost(path: Path) -> None:
+    """Normalised otherwise they are two rows; the second keeps its own title."""
+    run = run_of(path, 0)
+    data = run.spec.to_data()
+    data["input"] = {**data["input"], "mean": [0.1] * 3, "std": [0.2] * 3}
+    other = run._replace(spec=Spec.from_data(data), figures={"test/top1": 0.9})
+    rows = read_plan(path).titled(make_rows([run, other], "test/top1"))
+    assert [row.values for row in rows] == [(0.5,), (), (0.9,)]
+    assert "mean [0.1" in rows[2].title
+
+
+def test_what_began_with_other_weights_is_not_in_a_plan(path: Path) -> None:
+    """A plan's trainings begin from nothing."""
+    run = run_of(path, 0)._replace(conditions={"started_from": {"ref": "x@1.0.0"}})
+    assert read_plan(path).training_of(run) is None
