@@ -9,8 +9,10 @@ backbone stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from zoo.composition.model import Model
@@ -21,6 +23,8 @@ from zoo.weights import without_pretrained
 
 IMAGES = 2048  # to measure on: their patches are some millions
 _BATCH = 256
+_SIDE = 32  # places a row and a column of an image: all of a small one, those in a window of a larger one
+_VALUES = 2**24  # of a batch, at most: 128 MB
 _EPSILON = (
     5e-4  # variance: components below are noise, and are not enlarged to the size of the others
 )
@@ -53,9 +57,11 @@ def whiten(model: Model, images: Tensor) -> None:
             "The recipe's whiten sets new filters, and the backbone has pretrained ones. Leave it out."
         )
     convolution = _first_convolution(model, normalize(chosen[:2]))
-    covariance = sum(
-        _second_moment(normalize(batch), convolution) for batch in torch.split(chosen, _BATCH)
-    ) / len(chosen)
+    each = max(chosen[0].numel(), convolution.weight[0].numel() * _SIDE**2)
+    batches = torch.split(chosen, max(1, min(_BATCH, _VALUES // each)))
+    corners = torch.Generator().manual_seed(0)
+    moments = sum(_second_moment(normalize(batch), convolution, corners) for batch in batches)
+    covariance = moments / len(chosen)
     variances, components = torch.linalg.eigh(covariance)  # from the weakest to the strongest
     filters = (components / (variances + _EPSILON).sqrt()).T.flip(0)
     half = min(len(convolution.weight) // 2, len(filters))
@@ -63,12 +69,24 @@ def whiten(model: Model, images: Tensor) -> None:
     convolution.weight[: 2 * half] = both.view(2 * half, *convolution.weight.shape[1:])
 
 
-def _second_moment(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+def _second_moment(x: Tensor, convolution: nn.Conv2d, corners: Generator) -> Tensor:
     """Products of the values of a patch (C k k, C k k), summed over images and averaged over places."""
-    patches = F.unfold(
-        x, convolution.kernel_size, convolution.dilation
-    ).double()  # (N, C k k, places)
+    size, dilation = convolution.kernel_size, convolution.dilation
+    sides = [_SIDE + step * (side - 1) for side, step in zip(size, dilation, strict=True)]
+    windows = _windows(x, sides, corners)
+    patches = F.unfold(windows, size, dilation).double()  # (N, C k k, places)
     return torch.einsum("nip, njp -> ij", patches, patches) / patches.shape[2]
+
+
+def _windows(x: Tensor, sides: Sequence[int], corners: Generator) -> Tensor:
+    """A window of each image, of at most such sides; anywhere, for a grid would meet that of enlarged pixels."""
+    height, width = (min(side, whole) for side, whole in zip(sides, x.shape[2:], strict=True))
+    tops = torch.randint(x.shape[2] - height + 1, (len(x),), generator=corners).tolist()
+    lefts = torch.randint(x.shape[3] - width + 1, (len(x),), generator=corners).tolist()
+    places = zip(x, tops, lefts, strict=True)
+    return torch.stack(
+        [one[:, top : top + height, left : left + width] for one, top, left in places]
+    )
 
 
 def _first_convolution(model: Model, x: Tensor) -> nn.Conv2d:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
 from zoo.errors import InvalidValue
+from zoo.train.normalization import make_normalization
 from zoo.train.whitening import whiten
 
 INPUT = {"kind": "image", "channels": 3, "size": [12, 10], "mean": [0.4] * 3, "std": [0.2] * 3}
 
 
-def new_model(stem_width: int) -> zoo.Model:
+def new_model(stem_width: int, *, size: Sequence[int] = (12, 10)) -> zoo.Model:
     """A small network whose stem has so many filters of 3x3x3 values."""
     torch.manual_seed(0)
     backbone = {"name": "resnet9", "stem_width": stem_width, "widths": [4], "depths": 0}
-    return zoo.compose(backbone, input=INPUT, num_classes=2)
+    return zoo.compose(backbone, input={**INPUT, "size": list(size)}, num_classes=2)
 
 
 @pytest.fixture
@@ -27,6 +32,19 @@ def images() -> Tensor:
     noise = torch.rand(64, 3, 12, 10, generator=torch.Generator().manual_seed(1))
     smooth = nn.functional.interpolate(coarse, size=(12, 10), mode="bilinear")
     return (255 * (0.8 * smooth + 0.2 * noise)).byte()
+
+
+class Sizes(TorchDispatchMode):
+    """Notes how large the largest result of an operation with floats is."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and note."""
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.is_floating_point():
+            self.largest = max(self.largest, result.numel())
+        return result
 
 
 def responses(model: zoo.Model, images: Tensor) -> Tensor:
@@ -44,6 +62,36 @@ def test_responses_are_white(images: Tensor) -> None:
     moments = after @ after.T / after.shape[1]
     torch.testing.assert_close(moments, torch.eye(27).double(), atol=0.02, rtol=0)
     assert not torch.allclose(before @ before.T / before.shape[1], torch.eye(27), atol=0.1)
+
+
+def test_images_of_cifar_give_the_same_bits_as_ever() -> None:
+    """Those of components of all patches, summed by batches of 256: published recipes are trained again."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (300, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    model = new_model(stem_width=54, size=(32, 32))
+    moments = torch.zeros(27, 27).double()
+    normalize = make_normalization(model.spec.input)
+    for batch in images.split(256):
+        patches = nn.functional.unfold(normalize(batch), 3).double()
+        moments += torch.einsum("nip, njp -> ij", patches, patches) / patches.shape[2]
+    variances, components = torch.linalg.eigh(moments / 300)
+    whiten(model, images)
+    filters = (components / (variances + 5e-4).sqrt()).T.flip(0).float().view(27, 3, 3, 3)
+    assert torch.equal(model.backbone.stem.weight[:27], filters)
+
+
+def test_large_images_need_no_more_memory() -> None:
+    """A window of each, and smaller batches: no tensor on the way is larger. Enlarged pixels do no harm."""
+    coarse = torch.rand(120, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = (255 * nn.functional.interpolate(coarse, scale_factor=7, mode="bilinear")).byte()
+    images += torch.randint_like(images, 0, 40) * (images < 200)
+    model = new_model(stem_width=54, size=(224, 224))
+    with Sizes() as sizes:
+        whiten(model, images)
+    assert sizes.largest <= 2**24
+    with torch.no_grad():
+        x = responses(model, images[::10])[:27]
+    torch.testing.assert_close(x @ x.T / x.shape[1], torch.eye(27), atol=0.1, rtol=0)
 
 
 def test_the_second_half_are_the_negatives(images: Tensor) -> None:
