@@ -1,4 +1,8 @@
-"""Labelled texts: CSV and TSV files with named columns, and files with a label and a sentence a line."""
+"""Labelled texts: CSV and TSV files with named columns, and files with a label and a sentence a line.
+
+In CSV, quotes may hold commas and newlines. In TSV every line is a row and every tab parts two fields, for texts
+often begin with a quote that is none of the table's; a field that is quoted whole loses its quotes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 # Spaces are named: older files hold other characters that Python takes for space or the end of a line.
 _LINE = re.compile(r"[ \t]*([^ \t\r]+)[ \t\r]*(.*)")
 _LONGEST = 2**24  # characters of a field
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_END = re.compile(r"\r\n?|\n")
 
 
 def read_text_file(path: Path, request: DataRequest, *, split: str | None = None) -> list[Item]:
@@ -52,25 +58,41 @@ def _decoded(path: Path) -> str:
 
 
 def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> Iterator[Item]:
+    rows = (_tsv_rows if path.suffix.lower() == ".tsv" else _csv_rows)(content, path)
+    header = [name.strip() for name in next(rows, (0, []))[1]]
+    text = _column(request.text or "text", "text", header, path)
+    label = _column(request.label or "label", "label", header, path)
+    for number, row in rows:
+        where = f"{path.name}:{number}"
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise InvalidValue(f"{where}: {len(row)} fields, the header has {len(header)}.")
+        if not row[label].strip():
+            raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
+        yield Item(where, row[label].strip(), row[text], split)
+
+
+def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The number of the last line of each row, and its fields."""
     csv.field_size_limit(_LONGEST)
-    rows = csv.reader(
-        io.StringIO(content, newline=""), delimiter=SEPARATORS[path.suffix.lower()], strict=True
-    )
+    rows = csv.reader(io.StringIO(content, newline=""), delimiter=SEPARATORS[".csv"], strict=True)
     try:
-        header = [name.strip() for name in next(rows, [])]
-        text = _column(request.text or "text", "text", header, path)
-        label = _column(request.label or "label", "label", header, path)
         for row in rows:
-            where = f"{path.name}:{rows.line_num}"
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InvalidValue(f"{where}: {len(row)} fields, the header has {len(header)}.")
-            if not row[label].strip():
-                raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
-            yield Item(where, row[label].strip(), row[text], split)
+            yield rows.line_num, row
     except csv.Error as error:
         raise InvalidValue(f"{path.name}:{rows.line_num} is no row of a table: {error}.") from None
+
+
+def _tsv_rows(content: str, _path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The number of each line, and its fields."""
+    for number, line in enumerate(_END.split(content), 1):
+        yield number, [_unquoted(field) for field in line.split(SEPARATORS[".tsv"])] if line else []
+
+
+def _unquoted(field: str) -> str:
+    quoted = _QUOTED.fullmatch(field)
+    return quoted[1].replace('""', '"') if quoted else field
 
 
 def _column(name: str, option: str, header: list[str], path: Path) -> int:

@@ -29,6 +29,30 @@ def test_tables_with_the_usual_columns_need_no_option(tmp_path: Path) -> None:
     assert _read(tmp_path / "a.tsv", "\ufefflabel\ttext\nx\ta, b\n") == [("x", "a, b")]
 
 
+def test_a_quote_of_a_text_in_a_tsv_swallows_nothing(tmp_path: Path) -> None:
+    """Each line is a row, and quotes belong to the text, unless they are around the whole field."""
+    lines = [
+        'label\t"text"',
+        '1\t"Good" is not the word',
+        '0\t"An opening one',
+        '0\tand its end"',
+        '"1"\t"quoted, with ""more"" inside"',
+        '1\t"a" and "b"',
+        '0\t"',
+        "",
+    ]
+    expected = [
+        ("1", '"Good" is not the word'),
+        ("0", '"An opening one'),
+        ("0", 'and its end"'),
+        ("1", 'quoted, with "more" inside'),
+        ("1", '"a" and "b"'),
+        ("0", '"'),
+    ]
+    assert _read(tmp_path / "a.tsv", "\n".join(lines)) == expected
+    assert _read(tmp_path / "a.tsv", "\r\n".join(lines)) == expected
+
+
 def test_lines_have_a_label_and_a_text(tmp_path: Path) -> None:
     """Only a newline ends a line, and only blanks part the label from the text."""
     content = "0 one\u0085two\n\n 1\tthree \r\n0 \n".encode("latin-1")
@@ -56,6 +80,8 @@ def test_older_encodings_are_read(tmp_path: Path) -> None:
         ("a.csv", "text,label\na, \n", {}, "a.csv:2: there is no label in the column 'label'"),
         ("a.csv", 'text,label\n"a" b,c\n', {}, "a.csv:2 is no row of a table"),
         ("a.csv", "", {}, "no column 'text'. There are none"),
+        ("a.tsv", "", {}, "no column 'text'. There are none"),
+        ("a.tsv", 'label\ttext\n\n1\t"a\tb"\n', {}, "a.tsv:3: 3 fields, the header has 2"),
         ("a.all", "0 x", {"label": "stars"}, "--label names a column of a CSV or TSV file"),
     ],
 )
