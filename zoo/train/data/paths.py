@@ -96,7 +96,7 @@ def _check_folders(path: Path, listing: Listing) -> None:
     if not path.is_dir():
         return
     tops = [folder for folder in sorted(path.iterdir()) if _counts(folder)]
-    if {folder.name for folder in tops} <= set(SPLIT_NAMES):
+    if {folder.name.lower() for folder in tops} <= set(SPLIT_NAMES):
         tops = [inner for folder in tops for inner in sorted(folder.iterdir()) if _counts(inner)]
     filled = {Path(item.name).parent.as_posix() for item in listing.items}
     for folder in tops:

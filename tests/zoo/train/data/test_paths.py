@@ -83,10 +83,11 @@ def test_what_is_unclear_is_refused(
 
 def test_an_empty_class_folder_is_named(tmp_path: Path, make_files: MakeFiles) -> None:
     """Below a split, too."""
-    make_files(tmp_path, {"p/a/1.png": b"", "q/train/a/1.png": b"", "q/test/a/1.png": b""})
-    for folder in ("p/b", "q/test/b"):
+    images = ("p/a/1.png", "q/train/a/1.png", "q/test/a/1.png", "r/Train/a/1.png", "r/Test/a/1.png")
+    make_files(tmp_path, dict.fromkeys(images, b""))
+    for folder in ("p/b", "q/test/b", "r/Test/b"):
         (tmp_path / folder).mkdir()
-    for name, folder in (("p", "p/b"), ("q", "q/test/b")):
+    for name, folder in (("p", "p/b"), ("q", "q/test/b"), ("r", "r/Test/b")):
         with pytest.raises(InvalidValue, match=rf"class folder '.*{folder}' is empty"):
             at_path(tmp_path / name, REQUEST)
 
