@@ -60,7 +60,7 @@ def train(training: Training, data: str, args: argparse.Namespace) -> None:
     else:
         args.output.mkdir(parents=True, exist_ok=True)
         what = args.output / f"{training.folder}.yaml"
-        content = {"spec": training.spec.to_data(), "recipe": training.recipe.to_data()}
+        content = {"spec": training.spec.to_data(), "recipe": dict(training.recipe)}
         what.write_text(yaml.safe_dump(content, sort_keys=False))
         command += [str(what), "--data", data, "--root", args.root, "--output", str(folder)]
     print(f"{training.folder}: {' '.join(command[1:])}", flush=True)

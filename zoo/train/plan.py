@@ -6,12 +6,14 @@ recipe: {epochs: 30, ...}
 specs:
   none: resnet_cifar + avg
   se: resnet_cifar + se@branch(reduction=4) + avg
+
+What its recipe leaves out is what `zoo train` would take.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,7 +25,7 @@ from zoo.errors import InvalidValue, ZooError
 from zoo.registry.reader import read_yaml
 from zoo.spec import Spec
 from zoo.train.comparison import Row, Run
-from zoo.train.recipe import Recipe
+from zoo.train.recipe import Recipe, recipe_for
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,17 +41,17 @@ class Training(NamedTuple):
     Attributes:
         title: Of its row.
         spec: What is trained.
-        recipe: How, with its seed.
+        recipe: How, as far as the plan says; with its seed.
     """
 
     title: str
     spec: Spec
-    recipe: Recipe
+    recipe: Mapping[str, Any]
 
     @property
     def folder(self) -> str:
         """A name for its run's folder."""
-        return f"{self.title.replace('@', '_')}-seed{self.recipe.seed}"
+        return f"{self.title.replace('@', '_')}-seed{self.recipe['seed']}"
 
 
 class Plan(NamedTuple):
@@ -75,13 +77,11 @@ class Plan(NamedTuple):
 
     def training_of(self, run: Run) -> Training | None:
         """The training that a run is; None if the plan has no such one."""
+        if run.data != self.data or "started_from" in run.conditions:
+            return None
+        done = _identity(run.spec, Recipe.from_data(run.recipe))
         for training in self.trainings:
-            planned = _identity(training.spec, training.recipe.to_data())
-            if (
-                run.data == self.data
-                and "started_from" not in run.conditions
-                and planned == _identity(run.spec, run.recipe)
-            ):
+            if done == _identity(training.spec, recipe_for(training.recipe, run.spec.input)):
                 return training
         return None
 
@@ -125,17 +125,16 @@ def read_plan(path: Path) -> Plan:
             specs[title] = read_spec(text)
         except ZooError as error:
             raise InvalidValue(f"{path}: specs.{title}: {error}") from None
-    recipes = [
-        Recipe.from_data({**file.recipe, "seed": seed}, where=f"{path}: recipe")
-        for seed in file.seeds
-    ]
+    recipes = [{**file.recipe, "seed": seed} for seed in file.seeds]
+    for recipe in recipes:
+        Recipe.from_data(recipe, where=f"{path}: recipe")
     trainings = [
         Training(title, spec, recipe) for recipe in recipes for title, spec in specs.items()
     ]
     return Plan(file.data, tuple(trainings))
 
 
-def _identity(spec: Spec, recipe: dict[str, Any]) -> str:
+def _identity(spec: Spec, recipe: Recipe) -> str:
     """What a training is; its input and classes follow from the data."""
     blocks = {name: spec.to_data().get(name) for name in ("backbone", "attention", "head")}
-    return json.dumps([blocks, Recipe.from_data(recipe).to_data()], sort_keys=True)
+    return json.dumps([blocks, recipe.to_data()], sort_keys=True)

@@ -10,6 +10,7 @@ from zoo.errors import InvalidValue
 from zoo.spec import Spec
 from zoo.train.comparison import Run, judge, make_rows
 from zoo.train.plan import read_plan
+from zoo.train.recipe import recipe_for
 
 PLAN = """\
 data: squares
@@ -34,7 +35,8 @@ def run_of(path: Path, number: int, top1: float = 0.5) -> Run:
     training = read_plan(path).trainings[number]
     spec = Spec.from_data({**training.spec.to_data(), "output": {"labels": ["a", "b"]}})
     figures = {"test/top1": top1}
-    return Run(Path(training.folder), spec, training.recipe.to_data(), "squares", figures, 1.0)
+    recipe = recipe_for(training.recipe, spec.input).to_data()
+    return Run(Path(training.folder), spec, recipe, "squares", figures, 1.0)
 
 
 def test_trainings_come_seed_by_seed(path: Path) -> None:
@@ -53,6 +55,14 @@ def test_what_has_no_run_is_missing(path: Path) -> None:
     rows = make_rows([run_of(path, 0), run_of(path, 3)], "test/top1")
     missing = [training.folder for training in read_plan(path).missing(rows)]
     assert missing == ["se-seed0", "none-seed1"]
+
+
+def test_what_a_plan_leaves_out_of_its_recipe_is_what_zoo_train_takes(path: Path) -> None:
+    """It depends on the input, which only the data bring: augmentation, decay, rate."""
+    plan, run = read_plan(path), run_of(path, 0)
+    assert [step["name"] for step in run.recipe["augment"]] == ["crop", "flip"]
+    assert plan.training_of(run) == plan.trainings[0]
+    assert plan.training_of(run._replace(recipe={**run.recipe, "augment": []})) is None
 
 
 def test_rows_get_the_titles_and_the_order_of_the_plan(path: Path) -> None:
