@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from zoo.errors import InvalidValue, first_line
 from zoo.files import write_atomically
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints, with our way of writing a file."""
+    """Lightning's checkpoints, with our way of writing a file, and of saying that one is damaged."""
 
     def save_checkpoint(
         self,
@@ -29,3 +30,18 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_atomically(Path(path), content.getvalue())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> Any:
+        """Read a checkpoint.
+
+        Raises:
+            InvalidValue: It is damaged.
+        """
+        try:
+            return super().load_checkpoint(path, *args, **options)
+        except Exception as error:  # what torch raises depends on where the damage is
+            why = first_line(error).rstrip(": ")
+            raise InvalidValue(
+                f"{path} cannot be read, so that the run cannot go on ({why}). Take the file from a copy, or start "
+                "another run; the models beside it are files of their own, and not touched."
+            ) from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from zoo.errors import InvalidValue, ZooError
+from zoo.errors import InvalidValue, ZooError, first_line
 from zoo.spec import ImageInput, Spec
 from zoo.train import require_lightning
 from zoo.train.batches import EpochBatches, WholeSplit
@@ -18,11 +19,14 @@ from zoo.train.normalization import Normalization
 from zoo.train.processes import Processes
 from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
+from zoo.train.resuming import check_resumable
 from zoo.train.run_folder import RunFolder
 from zoo.weights import without_pretrained
 
 if TYPE_CHECKING:
     from zoo import Model
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Fitted(NamedTuple):
@@ -94,8 +98,10 @@ def fit(
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
     task = Task(model, recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
-    if processes.first:  # behind all that may be refused, so that nothing is left of what was
-        folder.prepare({**(run or {}), **asked}, data.members, data.digests, resume=resume)
+    if processes.first and resume:
+        check_resumable(folder, asked, data)
+    elif processes.first:  # behind all that may be refused, so that nothing is left of what was
+        folder.prepare({**(run or {}), **asked}, data.members, data.digests)
     ended = resume and folder.ended
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
@@ -277,11 +283,19 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
                 f"Go on with: zoo train --resume {folder.path}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
-    except InvalidValue as error:
-        if not isinstance(error.__cause__, OSError):
+    except (InvalidValue, OSError) as error:
+        failed = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(failed, OSError):
             raise
+        if not folder.path.is_dir():
+            raise ZooError(
+                f"{folder.path} is gone, deleted or moved while it was trained into; what it held is all there is of "
+                "this run."
+            ) from error
+        mend = "Make room" if failed.errno in _NO_ROOM else "Mend that"
         raise ZooError(
-            f"{error} What was saved before is whole. Make room, and go on with: zoo train --resume {folder.path}"
+            f"{first_line(error)} What was saved before is whole. {mend}, and go on with: "
+            f"zoo train --resume {folder.path}"
         ) from error
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."

@@ -49,8 +49,11 @@ class RunFolder:
 
     @property
     def ended(self) -> bool:
-        """Whether the training came to its end."""
-        return self._result.is_file()
+        """Whether the training came to its end, and its result can be read."""
+        try:
+            return {"best", "history", "seconds"} <= _read_json(self._result).keys()
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def model_path(self, which: Literal["best", "last"]) -> Path:
         """The file of the best or the last model."""
@@ -82,24 +85,17 @@ class RunFolder:
         run: dict[str, Any],
         members: Mapping[str, Sequence[str]] | None = None,
         digests: Mapping[str, str] | None = None,
-        *,
-        resume: bool,
     ) -> None:
-        """Make the folder, or see that it holds the run to resume.
+        """Make the folder.
 
         Args:
             run: What was asked.
             members: The names of the samples in each split, where the splits were made.
             digests: Of the samples of each split.
-            resume: Whether the run is there already.
 
         Raises:
-            InvalidValue: It holds another run, the data have changed, or it cannot be made.
+            InvalidValue: It holds a run already, or cannot be made.
         """
-        splits = {name: list(names) for name, names in (members or {}).items()}
-        if resume:
-            self._check_same(run, splits, digests or {})
-            return
         if self._run.exists():
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
@@ -108,34 +104,23 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
-        if splits:
-            _write_json(self._splits, splits)
+        if members:
+            _write_json(self._splits, {name: list(names) for name, names in members.items()})
         _write_json(self._run, {**run, "digests": dict(digests or {})})
 
-    def _check_same(
-        self, run: dict[str, Any], splits: dict[str, list[str]], digests: Mapping[str, str]
-    ) -> None:
-        """See that the run that is there is the one to resume."""
-        there = self.read()
-        for what in ("spec", "recipe", "data"):
-            if there[what] != json.loads(json.dumps(run[what])):
-                raise InvalidValue(
-                    f"{self.path} holds a run with another {what}; "
-                    "resume it as it was started, or choose another folder."
-                )
-        if splits != (_read_json(self._splits) if self._splits.exists() else {}):
-            raise InvalidValue(
-                f"The data are not those that {self.path} was started with: {self._splits.name} has other samples."
-            )
-        for split, digest in digests.items():
-            if not self.knows(split, digest):
-                raise InvalidValue(
-                    f"The data are not those that {self.path} was started with: its {split} split has other samples."
-                )
-        if not self.checkpoint.exists():  # and with it the weights that it was to start with
-            raise InvalidValue(
-                f"{self.path} holds a run that ended before its training began; delete it, and start again."
-            )
+    def members(self) -> dict[str, list[str]] | None:
+        """The names of the samples in each split; None where they were not written down.
+
+        Raises:
+            InvalidValue: The file cannot be read.
+        """
+        try:
+            content: dict[str, list[str]] = _read_json(self._splits)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InvalidValue(f"{self._splits} cannot be read ({error}).") from None
+        return content
 
     def knows(self, split: str, digest: str) -> bool:
         """Whether these are the samples of a split that it was started with, as far as that was noted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 
 import zoo
-from zoo.errors import ZooError
+from zoo.errors import InvalidValue, ZooError
 from zoo.train.data.dataset import Data
 from zoo.train.fitting import fit
 from zoo.train.recipe import Recipe
@@ -85,3 +86,24 @@ def test_a_full_disk_at_a_stop_inside_an_epoch_loses_that_epoch_alone(
     fill_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     fitted = fit(new_model(), data, RECIPE, folder, resume=True)
     assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_damaged_checkpoint_is_named(
+    data: Data, new_model: Callable[[], zoo.Model], folder: Path, kept: int
+) -> None:
+    """In one line, with what can be done; the models stay as they are."""
+    fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), folder)
+    best = (folder / "best.safetensors").read_bytes()
+    os.truncate(folder / "last.ckpt", kept)
+    with pytest.raises(InvalidValue, match=r"last\.ckpt cannot be read.*[^: ]\)\. Take the file"):
+        fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), folder, resume=True)
+    assert (folder / "best.safetensors").read_bytes() == best
+
+
+def test_a_run_whose_folder_is_deleted_says_so(
+    data: Data, new_model: Callable[[], zoo.Model], folder: Path
+) -> None:
+    """Nothing of it is to be resumed, and no room is missing."""
+    with pytest.raises(ZooError, match=f"{folder} is gone, deleted or moved"):
+        fit(new_model(), data, RECIPE, folder, report=lambda _line: shutil.rmtree(folder))

@@ -1,0 +1,95 @@
+"""Whether a run can go on: it was asked for the same, on the same samples, and its files are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import InvalidValue
+from zoo.spec import Spec
+from zoo.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from zoo.train.data.dataset import Data
+    from zoo.train.run_folder import RunFolder
+
+_NAMED = 3  # samples, as examples
+
+
+def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> None:
+    """See that a run is the one to go on with, and whole.
+
+    Args:
+        folder: Of the run.
+        asked: Its spec, recipe and the name of its data, as plain data.
+        data: As they are now.
+
+    Raises:
+        InvalidValue: It is another one, its data have changed, or a file is gone.
+    """
+    there = folder.read()
+    same = {
+        "spec": Spec.from_data(there["spec"]) == Spec.from_data(asked["spec"]),
+        "recipe": Recipe.from_data(there["recipe"]) == Recipe.from_data(asked["recipe"]),
+        "data": there["data"] == asked["data"],
+    }
+    for what, holds in same.items():
+        if not holds:
+            raise InvalidValue(
+                f"{folder.path} holds a run with another {what}; resume it as it was started, or choose another folder."
+            )
+    _check_files(folder)
+    changes = _changes(folder, data)
+    if changes:
+        raise InvalidValue(
+            f"The data are not those that {folder.path} was started with: {changes}. Bring them back as they were, or "
+            "start another run."
+        )
+
+
+def _check_files(folder: RunFolder) -> None:
+    begun = folder.metrics.exists()  # an epoch was complete
+    if not begun and not folder.checkpoint.exists():  # and with it the weights to start with
+        raise InvalidValue(
+            f"{folder.path} holds a run that ended before its training began; delete it, and start again."
+        )
+    for path in (folder.checkpoint, *([folder.model_path("best")] if begun else [])):
+        if not path.exists():
+            raise InvalidValue(
+                f"{folder.path} has lost {path.name}, without which it cannot go on. Put the file back, or start "
+                "another run."
+            )
+
+
+def _changes(folder: RunFolder, data: Data) -> str:
+    """What is different in the data; nothing if they are as they were, as far as that was noted."""
+    before = folder.members()
+    if data.members and before is None:
+        return f"their splits are drawn, and {folder.path} has no splits.json to say how they were"
+    then, now = _all(before or {}), _all(data.members)
+    found = [
+        f"{_count(names)} {'is' if len(names) == 1 else 'are'} {what} ({_some(names)})"
+        for what, names in (("new", now - then), ("gone", then - now))
+        if names
+    ]
+    if found:
+        return ", ".join(found)
+    if (before or {}) != {name: list(names) for name, names in data.members.items()}:
+        return "the same samples are divided otherwise"
+    for split, digest in data.digests.items():
+        if not folder.knows(split, digest):
+            return f"the {split} split has samples with another content or class"
+    return ""
+
+
+def _all(members: Mapping[str, Sequence[str]]) -> set[str]:
+    return {name for names in members.values() for name in names}
+
+
+def _count(names: set[str]) -> str:
+    return f"{len(names):,} {'sample' if len(names) == 1 else 'samples'}"
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:_NAMED])
+    return f"{shown}, ..." if len(names) > _NAMED else shown
