@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from zoo.cli.terminal import say
+from zoo.cli.terminal import complain, say
 from zoo.errors import InvalidValue
 
 SUMMARY = "publish a file as a version, in a registry"
@@ -71,6 +71,11 @@ def run(args: Namespace) -> int:
         allow_similar_name=args.allow_similar_name,
         stage=args.stage,
     )
+    if not args.license:
+        complain(
+            "note",
+            "no licence is given, so that others may not use these weights; --license names one, for the next version.",
+        )
     if args.stage:
         show_commands(args.registry, args.stage)
         return 0

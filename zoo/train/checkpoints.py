@@ -40,7 +40,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         try:
             return super().load_checkpoint(path, *args, **options)
         except Exception as error:  # what torch raises depends on where the damage is
-            why = first_line(error).rstrip(": ")
+            why = first_line(error).partition(". ")[0].rstrip(": ")
             raise InvalidValue(
                 f"{path} cannot be read, so that the run cannot go on ({why}). Take the file from a copy, or start "
                 "another run; the models beside it are files of their own, and not touched."

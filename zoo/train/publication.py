@@ -27,8 +27,13 @@ def figures_of_runs(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
         InvalidValue: The runs are different trainings, or one has not ended.
         UnknownName: A figure was measured of some of them only.
     """
-    if len(folders) == 1:  # one that has not ended may be published, too
+    if len(folders) == 1:
         folder = RunFolder(folders[0])
+        if folder.is_run and not folder.ended:
+            raise InvalidValue(
+                f"{folder.path} has not ended. Go on with it (zoo train --resume {folder.path}), or publish its best "
+                f"epoch so far by naming the file: {folder.model_path('best')}"
+            )
         kept = folder.evaluations("best").items()
         data = folder.read()["data"] if kept else ""
         return {

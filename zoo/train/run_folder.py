@@ -48,6 +48,11 @@ class RunFolder:
         return len(list(self.logs.glob("*")))
 
     @property
+    def is_run(self) -> bool:
+        """Whether `zoo train` began a run in it."""
+        return self._run.is_file()
+
+    @property
     def ended(self) -> bool:
         """Whether the training came to its end, and its result can be read."""
         try:
@@ -96,7 +101,7 @@ class RunFolder:
         Raises:
             InvalidValue: It holds a run already, or cannot be made.
         """
-        if self._run.exists():
+        if self.is_run:
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
             )

@@ -60,10 +60,11 @@ def test_the_same_seed_twice_is_refused(make_run: MakeRun) -> None:
         figures_of_runs(folders)
 
 
-def test_one_run_may_be_published_before_its_end(make_run: MakeRun) -> None:
-    """What it has so far is a model; several must all have ended."""
+def test_a_run_that_has_not_ended_is_refused(make_run: MakeRun) -> None:
+    """A version stays for good; whoever wants the best epoch so far names its file."""
     folders = [make_run("a", 0.8), make_run("b", 0.8, seed=1)]
     (folders[0] / "result.json").unlink()
-    assert figures_of_runs(folders[:1]) == {}
+    with pytest.raises(InvalidValue, match=r"a has not ended.*by naming the file: .*a/best\.safe"):
+        figures_of_runs(folders[:1])
     with pytest.raises(InvalidValue, match="a has no result yet"):
         figures_of_runs(folders)
