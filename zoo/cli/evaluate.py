@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,10 @@ def run(args: Namespace) -> int:
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
         )
     name = f"{data.name}/{args.split}"
-    published = _published(args.what, data.name, args.split) if args.check else None
+    published = None
+    if args.check:
+        _check_samples(args.what, data, args.split)
+        published = _published(args.what, data.name, args.split)
     splits = SPLITS if args.split == "all" else (args.split,)
     score = together([evaluate(model, data.split(split)) for split in splits])
     holds = published is None or abs(score.accuracy - published) <= TOLERANCE
@@ -92,6 +96,23 @@ def _keep(what: str, data: Data, split: str, score: Score) -> None:
         )
     else:
         run.keep_evaluation("best", {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss})
+
+
+def _check_samples(what: str, data: Data, split: str) -> None:
+    """See that the samples are those of the training, on which the figure was measured; as far as that was noted.
+
+    Raises:
+        InvalidValue: They are others.
+    """
+    said = provenance(what)
+    digests = said.get("digests")
+    if said.get("data") != data.name or not isinstance(digests, Mapping):
+        return
+    if digests.get(split) != data.digests.get(split, digests.get(split)):
+        raise InvalidValue(
+            f"The {split} split of {data.name} has other samples than when {what} was trained, so that its figure for "
+            "them cannot be checked. Leave --check out to measure it on these."
+        )
 
 
 def _published(what: str, data: str, split: str) -> float:

@@ -156,6 +156,8 @@ class RunFolder:
         run = self.read()
         if (before := run.get("started_from")) is not None:
             provenance["started_from"] = before
+        if run.get("digests"):
+            provenance["digests"] = run["digests"]
         changed = {name: run.get("request", {}).get(name) for name in _OF_DATA}
         provenance.update({name: value for name, value in changed.items() if value is not None})
         metrics = _metrics(figures, data)

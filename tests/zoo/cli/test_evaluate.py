@@ -11,8 +11,10 @@ import pytest
 
 import zoo
 from zoo.cli import main
+from zoo.train.data import open_data
+from zoo.train.data.request import DataRequest
 
-Save = Callable[[dict[str, Any]], Path]
+Save = Callable[..., Path]
 FIGURE = "texts/test/top1"
 
 
@@ -38,8 +40,9 @@ def save(tmp_path: Path) -> Save:
         input={"kind": "text", "vocabulary": ["good", "bad", "film"]},
     )
 
-    def make(metrics: dict[str, Any]) -> Path:
-        return zoo.save(model, tmp_path / "model.safetensors", metrics=metrics)
+    def make(metrics: dict[str, Any], **provenance: Any) -> Path:
+        file = tmp_path / "model.safetensors"
+        return zoo.save(model, file, metrics=metrics, provenance=provenance)
 
     return make
 
@@ -98,3 +101,16 @@ def test_a_figure_that_nobody_published_cannot_be_checked(
     """It says so."""
     assert check(save(metrics), data) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_figure_of_other_samples_is_not_checked(
+    save: Save, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data of the same name that have grown say nothing about it."""
+    request = DataRequest(what=str(data))
+    digests = open_data(request, {}, vocabulary=("good", "bad", "film")).digests
+    for split, code in (("train", 1), ("test", 2)):
+        others = {**digests, split: "other"}
+        file = save({FIGURE: {"mean": 0.9}}, data="texts", digests=others)
+        assert check(file, data) == code
+    assert f"test split of texts has other samples than when {file} was" in capsys.readouterr().err

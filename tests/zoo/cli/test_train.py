@@ -173,6 +173,9 @@ def test_a_training_begins_with_the_weights_of_a_file(
     provenance = parse(second.read_bytes(), "second").metadata["provenance"]
     assert provenance["started_from"]["sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
     assert provenance["started_from"]["recipe"]["learning_rate"] == 0.01
+    noted = json.loads((tmp_path / "second" / "run.json").read_text())["digests"]
+    assert provenance["digests"] == noted
+    assert noted.keys() == {"train", "validation", "test"}
 
     whitening = tmp_path / "whitening.yaml"
     whitening.write_text(SPEC.replace("seed: 1", "seed: 1, whiten: true"))
