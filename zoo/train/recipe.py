@@ -48,7 +48,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         average: Decay of a moving average of the weights, which is what is validated and saved; None: none.
         augment: Augmentations in order, each `{"name": ..., <its options>}`.
         vocabulary: For texts, which tokens of train are known.
-        precision: `32`, or `bf16`: float32 weights, bfloat16 autocast.
+        precision: Of training steps: `32`, or `bf16`: float32 weights, bfloat16 autocast. Validation has float32.
         channels_last: Whether images lie in memory channel by channel for each pixel.
         seed: Of the weights, the order of the samples, the augmentation and dropout.
 

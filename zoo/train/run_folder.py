@@ -56,7 +56,7 @@ class RunFolder:
     def ended(self) -> bool:
         """Whether the training came to its end, and its result can be read."""
         try:
-            return {"best", "history", "seconds"} <= _read_json(self._result).keys()
+            return bool({"best", "history", "seconds"} <= _read_json(self._result).keys())
         except (OSError, ValueError, AttributeError):
             return False
 

@@ -120,8 +120,9 @@ class Task(LightningModule):
         self.validated = _no_sums(self.device)
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Sum loss and right answers of a batch."""
-        scores = self._scores(self._prepare(batch.x), batch.mask).float()
+        """Sum loss and right answers of a batch; at the precision that the weights have and are used with."""
+        with torch.autocast(self.device.type, enabled=False):
+            scores = self._scores(self._prepare(batch.x), batch.mask)
         batches: Any = self.trainer.val_dataloaders
         if index < batches.sampler.counted:
             loss = functional.cross_entropy(scores, batch.labels)

@@ -179,6 +179,8 @@ def test_bfloat16_and_channels_last_train(data: Data, new_model: NewModel, folde
     assert fitted.history[-1]["train/loss"] < 0.7 * fitted.history[0]["train/loss"]
     weights = zoo.load(fitted.path).state_dict().values()
     assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+    measured = evaluate(zoo.load(folder / "last.safetensors"), data.validation)
+    assert fitted.history[-1]["validation/loss"] == pytest.approx(measured.loss, rel=1e-5)
 
 
 def test_logging_and_warnings_are_as_before(data: Data, new_model: NewModel, folder: Path) -> None:
