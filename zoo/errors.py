@@ -115,6 +115,14 @@ def near_misses(name: str, known: Iterable[str], *, most: int = 8, total: int | 
     return f"Known: {shown}{f' and {more} more' if more > 0 else ''}."
 
 
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """Return how many there are of a thing, for a message: `1 sample`, `2,000 samples`.
+
+    `things` is the plural where it takes more than an s.
+    """
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message, with its type where it is not one of ours."""
     line = str(error).strip().partition("\n")[0]

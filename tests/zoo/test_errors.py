@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoo
-from zoo.errors import near_misses
+from zoo.errors import counted, near_misses
 
 
 def test_names_alike_are_suggested() -> None:
@@ -18,6 +18,17 @@ def test_without_a_near_miss_all_are_listed_up_to_a_limit() -> None:
         near_misses("zzz", [f"a{n}" for n in range(10)], most=2) == "Known: 'a0', 'a1' and 8 more."
     )
     assert near_misses("zzz", []) == "There are none."
+
+
+def test_one_thing_is_not_many() -> None:
+    """With commas in large numbers, and plurals of one's own."""
+    assert [counted(number, "sample") for number in (0, 1, 2)] == [
+        "0 samples",
+        "1 sample",
+        "2 samples",
+    ]
+    assert counted(1, "class", "classes") == "1 class"
+    assert counted(1000, "class", "classes") == "1,000 classes"
 
 
 def test_bad_values_are_value_errors_and_unknown_names_lookup_errors() -> None:

@@ -11,7 +11,7 @@ from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import trained, unseen_request
-from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.errors import InvalidValue, UnknownName, counted, near_misses
 
 if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
@@ -51,10 +51,11 @@ def run(args: Namespace) -> int:
     prepare_processor(args.threads)
     model = open_model(args.what)
     vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
-    request = data_request(args)
-    if args.split != "all":
+    request, whole = data_request(args), args.split == "all"
+    if not whole:
         request = unseen_request(args, trained(args.what, provenance(args.what)))
-    data = open_data(request, model.spec.to_data()["input"], vocabulary=vocabulary)
+    asked = model.spec.to_data()["input"]
+    data = open_data(request, asked, vocabulary=vocabulary, divided=not whole)
     if model.labels is not None and model.labels != data.labels:
         raise InvalidValue(
             f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
@@ -64,7 +65,7 @@ def run(args: Namespace) -> int:
     if args.check:
         _check_samples(args.what, data, args.split)
         published = _published(args.what, data.name, args.split)
-    splits = SPLITS if args.split == "all" else (args.split,)
+    splits = [split for split in SPLITS if len(data.split(split))] if whole else [args.split]
     score = together([evaluate(model, data.split(split)) for split in splits])
     holds = published is None or abs(score.accuracy - published) <= TOLERANCE
     if args.json:
@@ -73,11 +74,11 @@ def run(args: Namespace) -> int:
         say_json({**figures, "samples": score.samples, **checked})
     else:
         say(
-            f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({score.samples:,} samples)"
+            f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({counted(score.samples, 'sample')})"
         )
         if published is not None:
             say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
-    if args.split != "all":
+    if not whole:
         _keep(args.what, data, args.split, score)
     return 0 if holds else 1
 

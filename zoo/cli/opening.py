@@ -79,15 +79,9 @@ def _build(data: Mapping[str, Any]) -> Model:
 
 def _whole_input(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The input block of a spec, with what its backbone asks for, and for the rest what stands for any data."""
-    from zoo.plugins import catalog
-    from zoo.train.subject import asked_input
+    from zoo.train.subject import asked_input, input_kinds
 
-    asked = asked_input(spec)
-    if "kind" not in asked:
-        block = spec["backbone"]
-        name = block if isinstance(block, str) else block["name"]
-        takes = getattr(catalog().component("backbone", name).load(), "input_kinds", ("image",))
-        asked["kind"] = takes[0]
+    asked = {"kind": input_kinds(spec)[0], **asked_input(spec)}
     return {**_UNSAID.get(asked["kind"], {}), **asked, **(spec.get("input") or {})}
 
 

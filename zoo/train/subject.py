@@ -62,11 +62,7 @@ def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
     The sizes of a vocabulary are left out, which follow from the texts.
     """
     own = dict(spec.get("input") or {})
-    block = spec["backbone"]
-    options = {"name": block} if isinstance(block, str) else dict(block)
-    name = options.pop("name")
-    options.pop("pretrained", None)
-    cls = catalog().component("backbone", name).load()
+    name, cls, options = _backbone(spec)
     default: dict[str, Any] = {}
     if hasattr(cls, "default_input"):
         space = {"architecture": name.partition("/")[2]} if "/" in name else {}
@@ -78,7 +74,17 @@ def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
     asked = {**default, **own}
     if own and "kind" not in asked:
         asked["kind"] = "image"  # as everywhere in a spec
+    if "kind" not in asked and len(kinds := input_kinds(spec)) == 1:
+        asked["kind"] = kinds[0]
     return {key: value for key, value in asked.items() if not key.startswith("vocabulary_")}
+
+
+def input_kinds(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds of input that the backbone of a spec takes, the usual one first."""
+    _, cls, options = _backbone(spec)
+    ndim = options.get("ndim", getattr(cls, "ndim", 2))
+    kinds: tuple[str, ...] = getattr(cls, "input_kinds", ("image" if ndim == 2 else "sequence",))
+    return kinds
 
 
 def without_origin(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +119,15 @@ def finetuning_recipe(recipe: Mapping[str, Any], *, whole: bool) -> dict[str, An
 
 
 _UNPACED = ("augment", "batch_size", "channels_last", "label_smoothing", "mixup", "precision")
+
+
+def _backbone(spec: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    """Name, class and options of a spec's backbone."""
+    block = spec["backbone"]
+    options = {"name": block} if isinstance(block, str) else dict(block)
+    name = options.pop("name")
+    options.pop("pretrained", None)
+    return name, catalog().component("backbone", name).load(), options
 
 
 def _described(ref: str) -> Version:

@@ -170,9 +170,10 @@ def test_a_variant_is_trained_anew_on_other_data(photos: Path, tmp_path: Path) -
             ["image(size=[8, 8]) -> plain_cnn(pretrained=true) + avg"],
             "brings no pretrained weights of its own",
         ),
-        ([TEXT_CNN], "takes inputs of kind 'text'; my-photos has images"),
+        ([TEXT_CNN], "takes texts, but the data my-photos are images"),
+        (["text_cnn + max"], "takes texts, but the data my-photos are images"),
         ([PLAIN_CNN, "--text", "review"], "--text names a column of a table"),
-        ([PLAIN_CNN, "--hold-out", "speaker=ann"], "what can be held out is nothing"),
+        ([PLAIN_CNN, "--hold-out", "speaker=ann"], "needs sounds named"),
     ],
 )
 def test_words_that_contradict_each_other_are_refused(

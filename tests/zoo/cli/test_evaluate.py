@@ -60,6 +60,21 @@ def measured(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> floa
     return top1
 
 
+def test_all_samples_need_not_be_enough_to_be_divided(
+    save: Save, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are taken as they are, down to one of each class; their order is no matter."""
+    file = save({})
+    words = ["evaluate", str(file), "--data", str(data), "--split", "all", "--threads", "1"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 60
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:3]))
+    assert main(words) == 0
+    assert "(2 samples)" in capsys.readouterr().out
+    assert main(words[:4]) == 2
+    assert "1 different sample, too few to be divided" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_figure_that_holds_is_confirmed(
     save: Save, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

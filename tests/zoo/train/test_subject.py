@@ -73,7 +73,9 @@ def test_a_backbone_alone_is_answered_with_the_spec_to_write(name: str) -> None:
 
 def test_an_input_is_what_spec_and_backbone_say() -> None:
     """The spec's own block first; what neither says is left to the data."""
-    assert asked_input({"backbone": "plain_cnn"}) == {}
+    assert asked_input({"backbone": "plain_cnn"}) == {"kind": "image"}
+    assert asked_input({"backbone": {"name": "plain_cnn", "ndim": 1}}) == {"kind": "sequence"}
+    assert asked_input({"backbone": "text_cnn"}) == {"kind": "text"}
     assert asked_input({"backbone": "text_cnn", "input": {"kind": "text", "length": 9}}) == {
         "kind": "text",
         "length": 9,

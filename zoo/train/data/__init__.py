@@ -43,6 +43,7 @@ def open_data(
     *,
     vocabulary: Sequence[str] | None = None,
     rule: VocabularyRule | None = None,
+    divided: bool = True,
 ) -> Data:
     """Read a data set into memory, as a model's input block asks.
 
@@ -51,6 +52,8 @@ def open_data(
         asked: The input block, or a part of it; what is missing follows from the data.
         vocabulary: For texts, that of a model that there is; by default it is built from train.
         rule: How it is built.
+        divided: Whether splits that the data lack are made; else all samples of files are together in train, for a
+            model to be measured on them.
 
     Raises:
         UnknownName: No data set has that name.
@@ -64,7 +67,9 @@ def open_data(
             raise InvalidValue(f"{request.what} has splits of its own; leave --hold-out out.")
         return checked(load(request.what, _root(request), asked or {}), request)
     listing = _list(request)
-    return read_listing(listing, request, asked or {}, vocabulary=vocabulary, rule=rule)
+    return read_listing(
+        listing, request, asked or {}, vocabulary=vocabulary, rule=rule, divided=divided
+    )
 
 
 def _list(request: DataRequest) -> Listing:

@@ -14,6 +14,8 @@ from zoo.errors import InvalidValue
 from zoo.spec import Input, Spec
 from zoo.train.data.splits import ImageSplit, Split
 
+_PLURALS = {"image": "images", "audio": "sounds", "text": "texts", "sequence": "sequences"}
+
 
 @dataclass(frozen=True)
 class Data:
@@ -72,8 +74,11 @@ def check_kind(name: str, kind: str, asked: Mapping[str, Any]) -> None:
     """
     wanted = asked.get("kind", kind)
     if wanted != kind:
-        has = {"image": "images", "audio": "sounds", "text": "texts"}[kind]
-        raise InvalidValue(f"The model takes inputs of kind {wanted!r}; {name} has {has}.")
+        takes, holds = _PLURALS.get(wanted, wanted), _PLURALS[kind]
+        raise InvalidValue(
+            f"The model takes {takes}, but the data {name} are {holds}. Give it {takes}, or take a model whose backbone "
+            f"is for {holds}."
+        )
 
 
 def make_data(

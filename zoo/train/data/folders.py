@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.train.data.listing import Item, Kind, Listing, some
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -61,7 +61,10 @@ def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] |
         InvalidValue: There are no images or sounds, or both, or no labels; or nothing is called so.
     """
     kind, chosen, left = _of_one_kind(name, files)
-    notes = [f"{len(left)} other files are left out: {some(left)}"] if left else []
+    notes = []
+    if left:
+        are = "is" if len(left) == 1 else "are"
+        notes = [f"{counted(len(left), 'other file')} {are} left out: {some(left)}"]
     if kind == "audio" and all(len(file.path.parts) == 1 for file in chosen):
         items = [spoken_item(name, file) for file in chosen]
     else:
@@ -145,7 +148,8 @@ def _of_one_kind(name: str, files: Sequence[Found]) -> tuple[Kind, list[Found], 
             left.append(str(file.path))
     if kinds["image"] and kinds["audio"]:
         raise InvalidValue(
-            f"{name} holds {len(kinds['image'])} images and {len(kinds['audio'])} sounds; give one kind."
+            f"{name} holds {counted(len(kinds['image']), 'image')} and {counted(len(kinds['audio']), 'sound')}; give one "
+            "kind."
         )
     if not kinds["image"] and not kinds["audio"]:
         raise InvalidValue(f"{name} holds no images ({', '.join(IMAGES)}) and no sounds (.wav).")
@@ -189,15 +193,18 @@ def _foldered_item(name: str, file: Found, *, splits: bool) -> Item:
 def _held_out(name: str, items: list[Item], hold_out: tuple[str, str]) -> list[Item]:
     key, value = hold_out
     speakers = sorted({spoken_part(item, "speaker") for item in items} - {""})
-    if key != "speaker" or not speakers:
-        can = (
-            "speaker=NAME, for files named {label}_{speaker}_{index}.wav" if speakers else "nothing"
-        )
-        raise InvalidValue(f"{name}: --hold-out {key}={value}: what can be held out is {can}.")
-    if value not in speakers:
+    if not speakers:
         raise InvalidValue(
-            f"{name}: there is no speaker {value!r}; there are {', '.join(speakers)}."
+            f"{name}: --hold-out {key}={value} needs sounds named {{label}}_{{speaker}}_{{index}}.wav, of which there are "
+            "none here; leave --hold-out out."
         )
+    if key != "speaker":
+        raise InvalidValue(
+            f"{name}: --hold-out {key}={value}: there is no {key!r} to hold out here; give speaker=NAME, one of "
+            f"{some(speakers)}."
+        )
+    if value not in speakers:
+        raise InvalidValue(f"{name}: there is no speaker {value!r}; there are {some(speakers)}.")
     return [
         item._replace(split="test" if spoken_part(item, "speaker") == value else None)
         for item in items

@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.inputs.image import ImageTransform
 from zoo.spec import ImageInput
 from zoo.train.data.dataset import image_fields, input_block
@@ -22,6 +22,7 @@ from zoo.train.data.listing import Listing
 from zoo.train.data.reading import Finished
 from zoo.train.data.splits import ImageSplit, Split
 
+_NONE = np.empty((0, 1, 1, 1), np.uint8)
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I")
 _LYING = (5, 6, 7, 8)  # orientations whose height is stored as width
 
@@ -82,7 +83,8 @@ class ImageReader:
         """Put the images of each split together, and measure those of train."""
         splits: dict[str, ImageSplit] = {}
         for split, chosen in parts.items():
-            pixels = torch.from_numpy(np.stack([samples[at] for at in chosen]))  # (N, H, W, C)
+            stacked = np.stack([samples[at] for at in chosen]) if chosen else _NONE
+            pixels = torch.from_numpy(stacked)  # (N, H, W, C)
             splits[split] = ImageSplit(pixels.permute(0, 3, 1, 2).contiguous(), labels[chosen])
         found = {**image_fields(splits["train"].images), "channels": self.source.channels}
         merged: dict[str, Split] = dict(splits)
@@ -109,7 +111,8 @@ def _changes(
         height, width = source.size
         other = sum(count for size, count in sizes.items() if size != source.size)
         notes.append(
-            f"{other} images of other sizes ({_extent(sizes)}) are resized and cropped to {width}x{height}"
+            f"{counted(other, 'image')} of other sizes ({_extent(sizes)}) {'is' if other == 1 else 'are'} resized and "
+            f"cropped to {width}x{height}"
         )
     if len(modes) > 1:
         mixed = ", ".join(f"{count} {mode}" for mode, count in modes.most_common())

@@ -6,7 +6,7 @@ import re
 import tarfile
 from pathlib import Path
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.train.data.folders import IMAGES, SOUNDS, SPLIT_NAMES, find_files, list_files
 from zoo.train.data.listing import Item, Listing
 from zoo.train.data.request import DataRequest
@@ -50,7 +50,7 @@ def at_path(path: Path, request: DataRequest) -> Listing:
         raise _unclear(path, "it is neither a folder, nor an archive, nor a text")
     files = find_files(path)
     if not any(file.path.suffix.lower() in (*IMAGES, *SOUNDS) for file in files):
-        raise _unclear(path, f"it holds no images, sounds or texts ({len(files)} files)")
+        raise _unclear(path, f"it holds no images, sounds or texts ({counted(len(files), 'file')})")
     listing = list_files(name, files, hold_out=request.held_out)
     _check_folders(path, listing)
     return listing

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.spec import Input
 from zoo.train.data.dataset import Data, check_kind
 from zoo.train.data.listing import SPLITS, Item, Listing, classes_of, some
 from zoo.train.data.request import DataRequest
 from zoo.train.data.splits import ImageSplit, Split
-from zoo.train.data.splitting import Division, Entry, divide
+from zoo.train.data.splitting import Division, Entry, divide, undivided
 from zoo.train.recipe import VocabularyRule
 
 
@@ -51,6 +51,7 @@ def read_listing(
     *,
     vocabulary: Sequence[str] | None = None,
     rule: VocabularyRule | None = None,
+    divided: bool = True,
 ) -> Data:
     """Read the samples of a data set, divide them, and put them together.
 
@@ -60,6 +61,7 @@ def read_listing(
         asked: Fields that the input block has already.
         vocabulary: For texts, that of a model that there is; by default it is built from train.
         rule: How it is built.
+        divided: Whether there are to be splits; else all samples are together in train.
 
     Raises:
         InvalidValue: A sample cannot be read and none may be skipped, or the data cannot be divided.
@@ -72,7 +74,7 @@ def read_listing(
     for label in sorted({item.label for item in listing.items} - left):
         raise InvalidValue(f"{listing.name}: no sample of class {label!r} can be read.")
     entries = [Entry(one.item.name, one.item.label, one.digest, one.item.split) for one in found]
-    division = divide(entries, request, data=listing.name)
+    division = divide(entries, request, data=listing.name) if divided else undivided(entries)
     for label in sorted(left - {entries[number].label for number in division.parts["train"]}):
         raise InvalidValue(f"{listing.name}: train has no sample of class {label!r}.")
     labels = torch.tensor([classes.index(entry.label) for entry in entries])
@@ -89,7 +91,7 @@ def read_listing(
         vocabulary=finished.vocabulary,
         notes=(*listing.notes, *reader.notes, *notes, *division.notes),
         members=members if division.made else {},
-        digests=_split_digests(entries, division),
+        digests=_split_digests(entries, division) if divided else {},
     )
 
 
@@ -194,14 +196,14 @@ def _read_all(
     if not wrong:
         return results, []
     names = some([one.item.name for one in wrong])
-    found = f"{len(wrong)} of {len(results)} samples cannot be read: {names}"
+    found = f"{len(wrong)} of {counted(len(results), 'sample')} cannot be read: {names}"
     if request.unreadable == "refuse":
         raise InvalidValue(
             f"{listing.name}: {found}. The first: {wrong[0].sample} Mend or remove them, or leave them out with "
             "--unreadable skip."
         )
     good = [one for one in results if not isinstance(one.sample, Exception)]
-    return good, [f"{found}; they are left out"]
+    return good, [f"{found}; {'it is' if len(wrong) == 1 else 'they are'} left out"]
 
 
 def _digest(content: bytes | str) -> str:

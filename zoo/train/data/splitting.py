@@ -8,10 +8,11 @@ are added later bring none of train into the test of a model that was trained be
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.train.data.listing import SPLITS, some
 from zoo.train.data.request import DataRequest
 
@@ -56,7 +57,15 @@ def divide(entries: Sequence[Entry], request: DataRequest, *, data: str) -> Divi
     for split, numbers in parts.items():
         if not numbers:
             raise InvalidValue(f"{data}: the {split} split is empty.")
+    notes += _scarce(entries, parts)
     return Division(parts, made, tuple(notes))
+
+
+def undivided(entries: Sequence[Entry]) -> Division:
+    """All samples as they are, together in train."""
+    parts: dict[str, list[int]] = {split: [] for split in SPLITS}
+    parts["train"] = list(range(len(entries)))
+    return Division(parts, (), ())
 
 
 def _draw(
@@ -74,7 +83,7 @@ def _draw(
     for label, contents in sorted(classes.items()):
         if len(contents) < len(made) + 1:
             raise InvalidValue(
-                f"{data}: class {label!r} has {len(contents)} different samples, too few to be divided into "
+                f"{data}: class {label!r} has {counted(len(contents), 'different sample')}, too few to be divided into "
                 f"train and {' and '.join(made)}. Give more, or put the splits into folders of their own."
             )
     for left, split in reversed(list(enumerate(made, start=1))):
@@ -118,14 +127,30 @@ def _leaks(
         if not leaks:
             continue
         later = " or ".join(SPLITS[at + 1 :])
-        found = f"{len(leaks)} samples of {split} are in {later}, too"
+        are = "is" if len(leaks) == 1 else "are"
+        found = f"{counted(len(leaks), 'sample')} of {split} {are} in {later}, too"
         names = some([entries[number].name for number in leaks])
         if request.leaks == "refuse":
             raise InvalidValue(f"{data}: {found}: {names}. Drop them with --leaks drop.")
         if request.leaks == "drop":
             parts[split] = [n for n in parts[split] if entries[n].digest not in held_out]
-            found += ", and are left out of it"
+            found += f", and {are} left out of it"
         notes.append(f"{found}: {names}")
+    return notes
+
+
+def _scarce(entries: Sequence[Entry], parts: dict[str, list[int]]) -> list[str]:
+    """Name the classes of which there is next to nothing to measure on."""
+    labels = sorted({entry.label for entry in entries})
+    notes = []
+    for split in SPLITS[1:]:
+        sizes = Counter(entries[number].label for number in parts[split])
+        few = [label for label in labels if sizes[label] < 2]
+        if few:
+            notes.append(
+                f"{split} has one sample or none of {len(few)} of the {counted(len(labels), 'class', 'classes')}, so "
+                f"that its figures say little of them: {some(few)}"
+            )
     return notes
 
 

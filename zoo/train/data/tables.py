@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from zoo.errors import InvalidValue, near_misses
+from zoo.errors import InvalidValue, counted, near_misses
 from zoo.train.data.listing import Item
 from zoo.train.data.request import DataRequest
 
@@ -33,17 +33,25 @@ def read_text_file(path: Path, request: DataRequest, *, split: str | None = None
         split: That all texts belong to.
 
     Raises:
-        InvalidValue: It cannot be read, lacks a column, or a row lacks a label.
+        InvalidValue: It cannot be read, lacks a column, a row lacks a label, or there is no text in it.
     """
     content = _decoded(path)
     if path.suffix.lower() in SEPARATORS:
-        return list(_rows(content, path, request, split))
+        return _filled(path, _rows(content, path, request, split), "rows below its header")
     for option in ("text", "label"):
         if getattr(request, option) is not None:
             raise InvalidValue(
                 f"--{option} names a column of a CSV or TSV file; {path} has neither ending."
             )
-    return list(_lines(content, path, split))
+    return _filled(path, _lines(content, path, split), "a label and a sentence a line")
+
+
+def _filled(path: Path, items: Iterator[Item], expected: str) -> list[Item]:
+    """The items, of which there is at least one."""
+    found = list(items)
+    if not found:
+        raise InvalidValue(f"{path} holds no texts; expected {expected}.")
+    return found
 
 
 def _decoded(path: Path) -> str:
@@ -60,6 +68,11 @@ def _decoded(path: Path) -> str:
 def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> Iterator[Item]:
     rows = (_tsv_rows if path.suffix.lower() == ".tsv" else _csv_rows)(content, path)
     header = [name.strip() for name in next(rows, (0, []))[1]]
+    if not header:
+        raise InvalidValue(
+            f"{path} does not begin with a header; expected the names of its columns in the first line, e.g. "
+            f"{SEPARATORS[path.suffix.lower()].join(('text', 'label'))!r}."
+        )
     text = _column(request.text or "text", "text", header, path)
     label = _column(request.label or "label", "label", header, path)
     for number, row in rows:
@@ -67,7 +80,9 @@ def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> 
         if not row:
             continue
         if len(row) != len(header):
-            raise InvalidValue(f"{where}: {len(row)} fields, the header has {len(header)}.")
+            raise InvalidValue(
+                f"{where}: {counted(len(row), 'field')}, the header has {len(header)}."
+            )
         if not row[label].strip():
             raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
         yield Item(where, row[label].strip(), row[text], split)

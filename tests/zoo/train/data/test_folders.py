@@ -66,7 +66,7 @@ def test_a_speaker_is_held_out() -> None:
 @pytest.mark.parametrize(
     ("paths", "hold_out", "message"),
     [
-        (["a/1.jpg", "b/2.wav"], None, "x holds 1 images and 1 sounds; give one kind"),
+        (["a/1.jpg", "b/2.wav"], None, "x holds 1 image and 1 sound; give one kind"),
         (["a/1.doc"], None, "x holds no images .* and no sounds"),
         (["1.jpg", "a/2.jpg"], None, "1.jpg lies in no class folder"),
         (["1.jpg", "2.jpg"], None, "1.jpg lies in no class folder"),
@@ -78,8 +78,12 @@ def test_a_speaker_is_held_out() -> None:
             "x: Train, test hold class folders.* raw, more would be classes. Move raw, more elsewhere",
         ),
         (["1_ann_0.wav"], ("speaker", "bob"), "no speaker 'bob'; there are ann"),
-        (["1_ann_0.wav"], ("fold", "3"), "can be held out is speaker=NAME"),
-        (["a/1.jpg"], ("speaker", "bob"), "can be held out is nothing"),
+        (
+            ["1_ann_0.wav"],
+            ("fold", "3"),
+            "no 'fold' to hold out here; give speaker=NAME, one of ann",
+        ),
+        (["a/1.jpg"], ("speaker", "bob"), "of which there are none here; leave --hold-out out"),
     ],
 )
 def test_what_cannot_be_told_is_refused(
@@ -98,7 +102,7 @@ def test_other_files_are_told_and_hidden_ones_are_not(
     make_files(tmp_path, files)
     listing = list_files("x", find_files(tmp_path), hold_out=None)
     assert [item.name for item in listing.items] == ["cat/1.png"]
-    assert listing.notes == ("1 other files are left out: cat/notes.txt",)
+    assert listing.notes == ("1 other file is left out: cat/notes.txt",)
 
 
 def test_an_archive_is_read_like_its_folder(

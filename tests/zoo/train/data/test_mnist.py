@@ -70,7 +70,7 @@ def test_copies_in_two_splits_are_told_or_dropped(tmp_path: Path) -> None:
     images = arrays["train-images-idx3-ubyte"]
     images[3] = arrays["t10k-images-idx3-ubyte"][0]
     (tmp_path / "train-images-idx3-ubyte").write_bytes(_idx(images))
-    assert _open(tmp_path).notes[0] == "1 samples of train are in validation or test, too: train/3"
+    assert _open(tmp_path).notes[0] == "1 sample of train is in validation or test, too: train/3"
     request = DataRequest(what="mnist", root=str(tmp_path), leaks="drop")
     kept = torch.from_numpy(np.delete(images, 3, 0))[:21, None]
     assert torch.equal(open_data(request).train.images, kept)

@@ -61,7 +61,7 @@ def test_single_files_are_told_by_their_content(
 @pytest.mark.parametrize(
     ("files", "what", "message"),
     [
-        ({"d/x.doc": b""}, "d", r"holds no images, sounds or texts \(1 files\)"),
+        ({"d/x.doc": b""}, "d", r"holds no images, sounds or texts \(1 file\)"),
         ({"d/train/x.doc": b""}, "d", "holds no images, sounds or texts"),
         ({"x.bin": b"\0\1"}, "x.bin", "neither a folder, nor an archive, nor a text"),
         ({"x.md": "\n".join(f"word{n} and" for n in range(30))}, "x.md", "30 texts would be of 30"),

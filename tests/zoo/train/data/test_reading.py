@@ -93,7 +93,7 @@ def test_photos_are_measured_upright(tmp_path: Path, form: str) -> None:
     data = _open(tmp_path / "p")
     assert isinstance(data.source, ImageInput)
     assert data.source.size == (12, 8)
-    assert data.notes == ()
+    assert not any("resized" in note for note in data.notes)
 
 
 def test_more_images_than_memory_are_refused(
@@ -121,7 +121,7 @@ def test_sounds_are_what_the_model_would_see(
     part = halved.test
     for number, name in enumerate(halved.members["test"]):
         assert torch.equal(part[torch.tensor([number])].x[0], transform(root / name))
-    assert halved.notes == ("sounds are resampled to 4000 Hz: 72 of 8000 Hz",)
+    assert halved.notes[0] == "sounds are resampled to 4000 Hz: 72 of 8000 Hz"
 
 
 def test_texts_are_what_the_model_would_see(tmp_path: Path) -> None:
@@ -223,11 +223,11 @@ def test_copies_in_two_splits_are_told(
     """By their content, whatever they are called; texts by their words, whatever the case."""
     files = {f"train/{name}": content for name, content in pictures.items()}
     root = make_files(tmp_path / "p", {**files, "test/a/copy.png": pictures["a/1.png"]})
-    assert _open(root).notes[0].endswith("are in validation or test, too: train/a/1.png")
+    assert _open(root).notes[0].endswith("is in validation or test, too: train/a/1.png")
     with pytest.raises(InvalidValue, match="--leaks drop"):
         _open(root, leaks="refuse")
     make_files(tmp_path / "t", {"train.txt": TEXTS, "test.txt": "a BAD  film 0\nb x"})
-    assert "1 samples of train" in _open(tmp_path / "t").notes[0]
+    assert "1 sample of train is" in _open(tmp_path / "t").notes[0]
 
 
 def test_data_of_another_kind_are_refused(
@@ -235,7 +235,9 @@ def test_data_of_another_kind_are_refused(
 ) -> None:
     """Before they are read."""
     root = make_files(tmp_path / "s", sounds)
-    with pytest.raises(InvalidValue, match="takes inputs of kind 'image'; s has sounds"):
+    with pytest.raises(
+        InvalidValue, match=r"takes images, but the data s are sounds\. Give it images, or take"
+    ):
         _open(root, {"kind": "image", "channels": 3})
 
 
@@ -249,3 +251,21 @@ def test_unknown_data_and_folders_are_refused(tmp_path: Path) -> None:
         open_data(DataRequest(what="mnist"))
     with pytest.raises(InvalidValue, match="--hold-out 'jackson' is not of the form KEY=VALUE"):
         open_data(DataRequest(what="mnist", root=str(tmp_path), hold_out="jackson"))
+
+
+def test_data_that_are_only_measured_on_need_not_be_divided(
+    tmp_path: Path, make_files: MakeFiles, png: Callable[..., bytes], wav: Callable[..., bytes]
+) -> None:
+    """A class may have one sample; all are together, in their order."""
+    images = make_files(tmp_path / "p", {"a/1.png": png(1), "b/1.png": png(2)})
+    sounds = make_files(tmp_path / "s", {"a/1.wav": wav(1), "b/1.wav": wav(2)})
+    texts = make_files(tmp_path, {"t.txt": "a one\nb two\n"}) / "t.txt"
+    for path in (images, sounds, texts):
+        request = DataRequest(what=str(path))
+        with pytest.raises(InvalidValue, match="1 different sample, too few"):
+            open_data(request)
+        data = open_data(request, divided=False)
+        assert data.labels == ("a", "b")
+        assert data.train.labels.tolist() == [0, 1]
+        assert (len(data.validation), len(data.test)) == (0, 0)
+        assert data.digests == data.members == {}

@@ -9,7 +9,7 @@ import pytest
 
 from zoo.errors import InvalidValue
 from zoo.train.data.request import DataRequest
-from zoo.train.data.splitting import Division, Entry, divide
+from zoo.train.data.splitting import Division, Entry, divide, undivided
 
 REQUEST = DataRequest(what="x")
 
@@ -93,6 +93,32 @@ def test_a_class_too_small_to_divide_is_named() -> None:
     entries = [*_classes(a=30), *(Entry(f"b{n}", "b", str(n % 2), None) for n in range(9))]
     with pytest.raises(InvalidValue, match="class 'b' has 2 different samples, too few"):
         _divide(entries)
+    with pytest.raises(InvalidValue, match="class 'b' has 1 different sample, too few"):
+        _divide(entries[:31])
+
+
+def test_classes_with_next_to_nothing_to_measure_on_are_named() -> None:
+    """In each split for itself; one of two samples or more is not."""
+    entries = [
+        Entry(f"{split} {label} {n}", label, f"{split} {label} {n}", split)
+        for split, counts in {
+            "train": {"a": 5, "b": 5, "c": 5},
+            "validation": {"a": 2, "b": 1},
+            "test": {"a": 2, "b": 2, "c": 2},
+        }.items()
+        for label, count in counts.items()
+        for n in range(count)
+    ]
+    assert _divide(entries).notes == (
+        "validation has one sample or none of 2 of the 3 classes, so that its figures say little of them: b, c",
+    )
+
+
+def test_samples_that_are_not_divided_are_together() -> None:
+    """However few of a class there are."""
+    division = undivided(_classes(a=1, b=2))
+    assert division.parts == {"train": [0, 1, 2], "validation": [], "test": []}
+    assert division.made == division.notes == ()
 
 
 @pytest.fixture
@@ -111,9 +137,9 @@ def test_leaks_are_reported(leaking: list[Entry]) -> None:
     """Which and how many; nothing is changed."""
     division = _divide(leaking)
     assert division.parts == {"train": [0, 1], "validation": [2, 3], "test": [4]}
-    assert division.notes == (
-        "1 samples of train are in validation or test, too: one",
-        "1 samples of validation are in test, too: three",
+    assert division.notes[:2] == (
+        "1 sample of train is in validation or test, too: one",
+        "1 sample of validation is in test, too: three",
     )
 
 
@@ -146,4 +172,4 @@ def test_equal_contents_of_two_classes_are_told() -> None:
         Entry("three", "a", "3", "validation"),
         Entry("four", "a", "4", "test"),
     ]
-    assert _divide(entries).notes == ("2 samples of x have equals with another label: one, two",)
+    assert _divide(entries).notes[0] == "2 samples of x have equals with another label: one, two"
