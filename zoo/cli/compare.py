@@ -59,8 +59,9 @@ def run(args: Namespace) -> int:
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
     if len(folders) not in (0, len(args.what)):
         other = next(what for what in args.what if Path(what) not in folders)
+        why = "it has no run.json" if Path(other).is_dir() else "there is no such folder"
         raise InvalidValue(
-            f"Runs compare with runs, and models with models; {other!r} is no folder of a run."
+            f"Runs compare with runs, and models with models; {other!r} is no folder of a run: {why}. Leave it out."
         )
     if folders:
         _compare_runs(folders, args)
@@ -142,6 +143,7 @@ def _compare_models(args: Namespace) -> None:
     from zoo.train.data import open_data
     from zoo.train.evaluation import evaluate
 
+    told = [(what, provenance(what)) for what in args.what]
     if args.data is None:
         raise InvalidValue(
             "To compare models, say on which data: --data (and --root). Runs need none."
@@ -152,7 +154,7 @@ def _compare_models(args: Namespace) -> None:
         )
     split, models, rows, scores = args.split or "test", [], [], []
     samples = None
-    before = choose(args, [trained(what, provenance(what)) for what in args.what])
+    before = choose(args, [trained(what, said) for what, said in told])
     for what, training in zip(args.what, before, strict=True):
         model = open_model(what)
         tokens = None if model.vocabulary is None else model.vocabulary.tokens()

@@ -10,7 +10,7 @@ from zoo import api
 from zoo.blocks import read_spec
 from zoo.cli.costs import cost_data, model_cost
 from zoo.cli.terminal import count, printable, say, say_json
-from zoo.errors import UnknownName
+from zoo.errors import UnknownName, counted
 from zoo.grammar import is_short_form
 from zoo.plugins import catalog
 
@@ -48,7 +48,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
     say(f"  parameters  {total:,} ({count(total)})")
     say(*(f"    {part:10s}{size:>12,}" for part, size in sizes.items()))
     say("", f"  {printable(costs)}")
-    say("", f"  {len(model.attention_paths)} attentions")
+    say("", f"  {counted(len(model.attention_paths), 'attention')}")
     say(*(f"    {path}" for path in model.attention_paths))
 
 

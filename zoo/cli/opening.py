@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.cli.costs import VOCABULARY
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidRef, InvalidValue, UnknownName
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
+    from zoo.train.subject import Subject
 
 # What a spec may leave to the data, by the kind of input.
 _UNSAID: dict[str, dict[str, Any]] = {
@@ -32,7 +34,10 @@ def open_model(what: str) -> Model:
     from zoo.api import create, load
 
     file = file_of(what)
-    return create(what, pretrained=True) if file is None else load(file)
+    if file is not None:
+        return load(file)
+    with path_or_ref(what):
+        return create(what, pretrained=True)
 
 
 def builder(what: str) -> Callable[[], Model]:
@@ -47,17 +52,60 @@ def builder(what: str) -> Callable[[], Model]:
     """
     from zoo.api import create, load
     from zoo.grammar import is_short_form
-    from zoo.train.subject import read_subject
 
     if not what.endswith((".yaml", ".yml")):
         if (file := file_of(what)) is not None:
             return partial(load, file)
         if is_architecture(what) and not is_short_form(what):
             return partial(create, what)
-    subject = read_subject(what)
+    subject = subject_of(what)
     if subject.version is not None:
         return partial(_build, subject.spec)
     return lambda: _build({**subject.spec, "input": _whole_input(subject.spec)})
+
+
+def subject_of(what: str) -> Subject:
+    """What is to be trained: that of a YAML file, of a spec in the short form, or of a ref.
+
+    Raises:
+        ZooError: There is none of that name, or it does not say what is needed.
+    """
+    from zoo.grammar import is_short_form
+    from zoo.train.subject import read_subject
+
+    if what.endswith((".yaml", ".yml")) or is_short_form(what):
+        return read_subject(what)
+    with path_or_ref(what):
+        return read_subject(what)
+
+
+@contextmanager
+def path_or_ref(what: str) -> Iterator[None]:
+    """Say of a word that turns out to be no ref what it is as a path, too.
+
+    Raises:
+        ZooError: The error that came, in other words.
+    """
+    try:
+        yield
+    except (InvalidRef, UnknownName) as error:
+        reason = str(error).removeprefix(f"{what}: ").removeprefix(f"{what!r} is no ref: ")
+        if os.path.isfile(os.path.join(what, "run.json")):
+            if _is_bare(what):
+                raise type(error)(f"{error} For the run in this folder, write ./{what}.") from None
+            raise InvalidValue(
+                f"{what} is the folder of a run. To go on with it: zoo train --resume {what}"
+            ) from None
+        if os.path.isdir(what):
+            raise type(error)(
+                f"{what} is a folder, but holds no run: it has no run.json. Nor is it a ref: {reason}"
+            ) from None
+        name = _is_bare(what) and (isinstance(error, UnknownName) or "@" in what)
+        if name or os.path.exists(what):
+            raise
+        raise type(error)(
+            f"There is no file and no folder {what[:200]!r}. Nor is it a ref: {reason}"
+        ) from None
 
 
 def is_architecture(what: str) -> bool:
@@ -100,7 +148,8 @@ def _said(what: str, field: Literal["metrics", "provenance"]) -> dict[str, Any]:
 
     file = file_of(what)
     if file is None:
-        said: dict[str, Any] = getattr(describe(what), field)
+        with path_or_ref(what):
+            said: dict[str, Any] = getattr(describe(what), field)
         return said
     from zoo.files import read_whole
     from zoo.weights import parse
@@ -117,7 +166,7 @@ def file_of(what: str) -> Path | None:
     """
     if what.endswith(".safetensors"):
         return Path(what)
-    if "/" not in what and "." not in what:
+    if _is_bare(what):
         return None
     if os.path.isfile(os.path.join(what, "run.json")):
         return Path(what, "best.safetensors")
@@ -128,3 +177,8 @@ def file_of(what: str) -> Path | None:
             f"{what} is a YAML file and holds no model; `zoo train {what} --data DATA` makes one of it."
         )
     return Path(what)
+
+
+def _is_bare(what: str) -> bool:
+    """Whether a word can only be a name, and no path."""
+    return "/" not in what and "." not in what

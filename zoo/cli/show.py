@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from zoo import api
 from zoo.cli.costs import component_cost, cost_data, spec_cost
 from zoo.cli.listing import component_data
-from zoo.cli.opening import file_of, is_architecture
+from zoo.cli.opening import file_of, is_architecture, path_or_ref
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
-from zoo.errors import UnknownName
+from zoo.errors import UnknownName, counted
 from zoo.finding import find
 from zoo.grammar import is_short_form
 from zoo.headers import header
@@ -64,7 +64,8 @@ def run(args: Namespace) -> int:
     elif is_architecture(args.what):
         _show_component("backbone", args.what, as_json=args.json)
     else:
-        _show_version(args.what, with_cost=args.cost, as_json=args.json)
+        with path_or_ref(args.what):
+            _show_version(args.what, with_cost=args.cost, as_json=args.json)
     return 0
 
 
@@ -90,7 +91,7 @@ def _show_file(path: str, *, with_cost: bool, as_json: bool) -> None:
         return
     say(path, "")
     say(*_line("weights", f"sha256:{data['sha256']}, {data['size']:,} bytes"))
-    say(*_line("values", f"{data['values']:,} in {len(file.entries)} tensors"))
+    say(*_line("values", f"{data['values']:,} in {counted(len(file.entries), 'tensor')}"))
     say(*_line("costs", printable(costs)), "")
     for title in ("components", "metrics", "spec", "recipe", "provenance"):
         say(*_block(title, file.metadata.get(title)))
@@ -108,7 +109,7 @@ def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:
     if as_json:
         say_json({**_version_data(version, registry), "cost": cost_data(costs)})
         return
-    say(str(version.ref), *wrap(version.summary, width(), indent="  "), "")
+    say(str(version.ref), *_summary(version.summary), "")
     weights = version.weights
     say(
         *_line("withdrawn", version.yanked),
@@ -204,7 +205,7 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
         )
         return
     texts = [f"{option}: {hint} = {default}" for option, (hint, default) in options.items()]
-    say(f"{kind}/{name}", *wrap(component.summary, width(), indent="  "), "")
+    say(f"{kind}/{name}", *_summary(component.summary), "")
     say(
         *(line.rstrip() for text in header(cls).splitlines() for line in [f"  {printable(text)}"]),
         "",
@@ -260,6 +261,11 @@ def _default_input(component: Component, cls: Any, name: str) -> dict[str, Any] 
 def _target(component: Component) -> str:
     target = component.target
     return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+
+def _summary(text: str) -> list[str]:
+    """Indented; nothing if there is none."""
+    return wrap(text, width(), indent="  ") if text else []
 
 
 def _line(label: str, text: str | None) -> list[str]:

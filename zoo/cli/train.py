@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import INTERRUPTED
 from zoo.cli.data_arguments import TREATMENTS, add_data_arguments, data_request
+from zoo.cli.opening import subject_of
 from zoo.cli.unseen import Trained, kept_request, trained
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.grammar import is_short_form
 
 if TYPE_CHECKING:
@@ -111,11 +112,10 @@ def _begin(args: Namespace) -> int:
         asked_input,
         finetuning_recipe,
         for_finetuning,
-        read_subject,
         without_origin,
     )
 
-    subject = read_subject(args.what)
+    subject = subject_of(args.what)
     _check_words(args, subject)
     Recipe.from_data({**subject.recipe, **_overrides(args)})
     _prepare(args)
@@ -205,6 +205,13 @@ def _resume(args: Namespace) -> int:
         rule=recipe.vocabulary,
     )
     model = _compose(spec, data, recipe)
+    if args.data is None:  # for the command that is said at the end
+        args.data, args.root, args.text, args.label = (
+            request.what,
+            request.root,
+            request.text,
+            request.label,
+        )
     return _fit(model, data, recipe, output, args, about=None)[0]
 
 
@@ -324,8 +331,13 @@ def _fit(
     for note in (*data.notes, *notes):
         say(printable(f"note: {note}"))
     count = sum(parameter.numel() for parameter in model.parameters())
+    batches, size = (
+        _steps(len(data.train), recipe.batch_size),
+        min(recipe.batch_size, len(data.train)),
+    )
     say(
-        f"{count:,} parameters; {len(data.train):,} samples to train on, {len(data.validation):,} to validate."
+        f"{count:,} parameters; {counted(len(data.train), 'sample')} to train on, {len(data.validation):,} to validate; "
+        f"{counted(batches, 'batch', 'batches')} of {size} an epoch."
     )
     try:
         fitted = fit(
@@ -344,19 +356,35 @@ def _fit(
         say(str(error))
         return INTERRUPTED, None
     say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
+    if not args.reproduce:  # which measures it itself
+        say(printable(f"Measure it on the test split: {_evaluation(output, args)}"))
     return 0, fitted if first else None
 
 
 def _few_steps(samples: int, batch_size: int) -> list[str]:
     """What to tell of a batch size that makes few steps of the samples, where a smaller one makes more."""
-    steps = max(1, samples // batch_size)
+    steps = _steps(samples, batch_size)
     smaller = max(_SMALL_BATCH, 2 ** ((samples // _FEW_STEPS).bit_length() - 1))
     if steps >= _FEW_STEPS or smaller >= min(batch_size, samples):
         return []
-    word = "step" if steps == 1 else "steps"
     return [
-        f"{steps} {word} an epoch; a smaller --batch-size ({smaller}) makes more of {samples} samples"
+        f"{counted(steps, 'step')} an epoch; a smaller --batch-size ({smaller}) makes more of {samples} samples"
     ]
+
+
+def _steps(samples: int, batch_size: int) -> int:
+    """Steps of an epoch: whole batches; what is left over waits for another epoch."""
+    return max(1, samples // batch_size)
+
+
+def _evaluation(output: Path, args: Namespace) -> str:
+    """The command that measures a run on the data that it was trained on."""
+    from shlex import join
+
+    where = str(output) if {"/", "."} & set(str(output)) else f"./{output}"
+    said = {name: getattr(args, name) for name in ("data", "root", "text", "label")}
+    options = [word for name, value in said.items() if value for word in (f"--{name}", value)]
+    return join(["zoo", "evaluate", where, *options])
 
 
 def _compare(version: Version, fitted: Fitted, data: Data) -> None:

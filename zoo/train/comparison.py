@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from zoo.errors import InvalidValue, MissingExtra, UnknownName, near_misses
+from zoo.errors import InvalidValue, MissingExtra, UnknownName, first_line, near_misses
 from zoo.grammar import to_text
 from zoo.spec import Spec
 from zoo.train.run_folder import RunFolder
@@ -123,14 +123,20 @@ def read_run(folder: Path, which: Which = "last") -> Run:
         InvalidValue: There is no run in it, or it has not ended.
     """
     asked = RunFolder(folder).read()
+    path = folder / "result.json"
+    if not path.exists():
+        raise InvalidValue(
+            f"{folder} has no result yet. Go on with it: zoo train --resume {folder}"
+        )
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
         epoch = result["best"] if which == "best" else result["history"][-1]
         seconds = float(result["seconds"])
         figures = {name: float(value) for name, value in epoch.items() if "/" in name}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InvalidValue(
-            f"{folder} has no result yet. Go on with it: zoo train --resume {folder}"
+            f"{path} cannot be read ({first_line(error)}). Delete it, and have it written anew: zoo train --resume "
+            f"{folder}"
         ) from None
     figures.update(RunFolder(folder).evaluations(which))
     spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")

@@ -183,17 +183,24 @@ def test_figures_are_enough(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("RUN", "attn_cnn_mnist"), "'attn_cnn_mnist' is no folder of a run"),
+        (("RUN", "attn_cnn_mnist"), "'attn_cnn_mnist' is no folder of a run: there is no such"),
+        (("RUN", "EMPTY"), "is no folder of a run: it has no run.json. Leave it out."),
+        (("EMPTY",), "is a folder, but holds no run: it has no run.json."),
+        (("runs/none",), "There is no file and no folder 'runs/none'. Nor is it a ref"),
         (("attn_cnn_mnist",), "say on which data: --data"),
         (("RUN", "--against", "sse"), "No row is called 'sse'"),
         (("attn_cnn_mnist", "--data", "DATA", "--plan", "x.yaml"), "give the folders of runs"),
     ],
 )
 def test_what_cannot_be_compared_is_said(
-    words: tuple[str, ...], message: str, trained: Trained, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...],
+    message: str,
+    trained: Trained,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With what to do."""
-    names = {"RUN": str(trained.runs["plain0"]), "DATA": str(trained.data)}
+    names = {"RUN": str(trained.runs["plain0"]), "DATA": str(trained.data), "EMPTY": str(tmp_path)}
     code, _, err = compare(capsys, *(names.get(word, word) for word in words))
     assert code == 2
     assert message in " ".join(err.split())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import zoo
 from zoo import InvalidValue, ZooError
-from zoo.cli.opening import builder, file_of, is_architecture, open_model, provenance
+from zoo.cli.opening import builder, file_of, is_architecture, open_model, provenance, subject_of
 
 
 @pytest.fixture
@@ -38,6 +40,47 @@ def test_a_run_stands_for_its_best_model(run: Path, what: str) -> None:
 def test_what_is_no_file_is_a_ref(what: str) -> None:
     """A folder without a run, too; a text that no path can be is no error yet."""
     assert file_of(what) is None
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (
+            "runs/none",
+            "There is no file and no folder 'runs/none'. Nor is it a ref: there is no registry 'runs'",
+        ),
+        ("./none", "There is no file and no folder './none'. Nor is it a ref: '.' is no name"),
+        ("no-ne", "There is no file and no folder 'no-ne'. Nor is it a ref: 'no-ne' is no name"),
+        (
+            "runs/empty",
+            "runs/empty is a folder, but holds no run: it has no run.json. Nor is it a ref: there is",
+        ),
+        (
+            "empty",
+            "empty is a folder, but holds no run: it has no run.json. Nor is it a ref: No variant",
+        ),
+        ("mine", "No variant is called 'mine'. Known: 'attn"),
+        ("own", "For the run in this folder, write ./own."),
+    ],
+)
+def test_what_is_neither_a_path_nor_a_ref_is_told_of_both(what: str, message: str) -> None:
+    """A word that can be a name alone is taken for one, unless a folder is there."""
+    Path("runs/empty").mkdir()
+    Path("empty").mkdir()
+    Path("own").mkdir()
+    Path("own/run.json").write_text("{}")
+    openers: tuple[Callable[[str], object], ...] = (open_model, provenance, subject_of, builder)
+    for opened in openers:
+        with pytest.raises(ZooError, match=re.escape(message)):
+            opened(what)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_run_is_gone_on_with_and_not_trained() -> None:
+    """Its folder is no spec."""
+    with pytest.raises(InvalidValue, match=r"folder of a run.*: zoo train --resume runs/mine"):
+        subject_of("runs/mine")
 
 
 def test_a_yaml_file_is_to_be_trained(run: Path) -> None:

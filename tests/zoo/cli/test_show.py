@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -52,6 +53,16 @@ def test_a_version_is_shown_whole(command, registry):
     assert "backbone:" in lines
     assert "epochs: 20" in lines
     assert "\x1b" not in done.out
+
+
+def test_a_version_without_a_summary_has_no_line_of_blanks(command, make_registry):
+    """One empty line parts the ref from what follows."""
+    registry = make_registry(bare={"1.0.0": {}})
+    path = Path(registry.base) / "registry.yaml"
+    path.write_text(path.read_text().replace('"summary": "The bare.",', ""))
+    registry = zoo.Registry(path.parent)
+    lines = command("show", "bare", registry=registry).out.splitlines()
+    assert (lines[0], lines[1], lines[2].split()[0]) == ("bare@1.0.0", "", "registry")
 
 
 def test_a_version_with_little_says_so(command, registry):
@@ -159,14 +170,14 @@ def test_a_component_of_this_process_is_shown(command, own_catalog):
         ("small@3", "There is no small@3. Versions of small: 1.0.0 (withdrawn), 1.1.0."),
         ("small@1.0", "There is no small@1.0. Versions of small:"),
         ("small@", "'small@' is no ref"),
-        ("Small", "'Small' is no ref"),
-        ("a/b/c", "'a/b/c' is no ref"),
+        ("Small", "There is no file and no folder 'Small'. Nor is it a ref: 'Small' is no name"),
+        ("a/b/c", "Nor is it a ref: 'a/b' is no name"),
         ("zo/small", "there is no registry 'zo'. Did you mean 'zoo'?"),
         ("attention/cbm", "No plug-in offers attention/cbm. Did you mean 'cbam'"),
         ("attention/", "No plug-in offers attention/."),
         ("cbam", "A component has that name: `zoo show attention/cbam`."),
         ("timm/resnt18", "timm has no architecture 'resnt18'. Did you mean 'resnet18'"),
-        ("small\x1b[2J", "'small\\x1b[2J' is no ref"),
+        ("small\x1b[2J", "Nor is it a ref: 'small\\x1b[2J' is no name"),
     ],
 )
 def test_what_nobody_knows_is_an_error(command, registry, what, message):

@@ -104,9 +104,11 @@ def test_a_file_is_trained_evaluated_and_resumed(
     run = tmp_path / "runs" / "one"
     assert _train(spec, root, "--output", str(run), "--epochs", "2") == 0
     printed = capsys.readouterr().out
-    assert "220 samples to train on, 20 to validate" in printed
+    assert "220 samples to train on, 20 to validate; 6 batches of 32 an epoch." in printed
     assert "epoch 2/2" in printed
     assert f"in {run / 'best.safetensors'}" in printed
+    hint = printed.rpartition("Measure it on the test split: ")[2].split()
+    assert hint == ["zoo", "evaluate", str(run), "--data", "mnist", "--root", str(root)]
     model, data = (
         zoo.load(run / "best.safetensors"),
         open_data(DataRequest(what="mnist", root=str(root))),

@@ -83,6 +83,22 @@ def test_probabilities_are_corrected_for_the_number_of_rows(make_run: MakeRun) -
     assert found == pytest.approx([2 * raw[0], raw[1]])
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"best": {}}', '{"history": [], "seconds": 1}'])
+def test_a_result_that_cannot_be_read_is_not_one_that_is_missing(
+    make_run: MakeRun, content: str
+) -> None:
+    """Of a run that has not ended the advice is to go on with it; a broken file is to go before."""
+    folder = make_run("run", 0.8)
+    (folder / "result.json").write_text(content)
+    with pytest.raises(
+        InvalidValue, match=r"result\.json cannot be read \(\w+Error: .*\)\. Delete it"
+    ):
+        read_run(folder)
+    (folder / "result.json").unlink()
+    with pytest.raises(InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"):
+        read_run(folder)
+
+
 def test_one_seed_says_nothing(make_run: MakeRun) -> None:
     """No spread is known, so no difference is claimed."""
     se = [{"name": "se", "slot": "branch"}]
