@@ -115,6 +115,28 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+@contextmanager
+def reserved(folder: Path) -> Iterator[bool]:
+    """Keep a folder that is there from others who ask in the same way, where it can be locked.
+
+    Yields:
+        Whether nobody else has it.
+    """
+    handle, free = None, True
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        free = False
+    except OSError:  # as in `locked`
+        pass
+    try:
+        yield free
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 

@@ -98,11 +98,6 @@ def fit(
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
     task = Task(model, recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
-    if processes.first and resume:
-        check_resumable(folder, asked, data)
-    elif processes.first:  # behind all that may be refused, so that nothing is left of what was
-        folder.prepare({**(run or {}), **asked}, data.members, data.digests)
-    ended = resume and folder.ended
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
         with nullcontext() if average is None else average.in_place():
@@ -118,24 +113,31 @@ def fit(
         others.append(average)
     interruption = Interruption(folder.checkpoint, report)
     others += [EpochState(), interruption]
-    with quiet_lightning(), interruption.listening():
-        _run(
-            _trainer(recipe, folder, [keeper, *others], processes, tensorboard=tensorboard),
-            task,
-            ResumableBatches(data.train, train),
-            WholeBatches(data.validation, validation),
-            folder,
-        )
-    seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
-    if processes.first and not ended:
-        save("last", keeper.history[-1])
-        folder.write_result(asked, keeper.best, keeper.history, seconds)
-        draw_curves(
-            keeper.history,
-            folder.curves,
-            title=f"{folder.path.name}: {data.name}",
-            best_epoch=int(keeper.best["epoch"]),
-        )
+    # Behind all that may be refused, so that nothing is left of what was.
+    with folder.reserved(resume=resume) if processes.first else nullcontext():
+        if processes.first and resume:
+            check_resumable(folder, asked, data)
+        elif processes.first:
+            folder.prepare({**(run or {}), **asked}, data.members, data.digests)
+        ended = resume and folder.ended
+        with quiet_lightning(), interruption.listening():
+            _run(
+                _trainer(recipe, folder, [keeper, *others], processes, tensorboard=tensorboard),
+                task,
+                ResumableBatches(data.train, train),
+                WholeBatches(data.validation, validation),
+                folder,
+            )
+        seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
+        if processes.first and not ended:
+            save("last", keeper.history[-1])
+            folder.write_result(asked, keeper.best, keeper.history, seconds)
+            draw_curves(
+                keeper.history,
+                folder.curves,
+                title=f"{folder.path.name}: {data.name}",
+                best_epoch=int(keeper.best["epoch"]),
+            )
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds)
 
 

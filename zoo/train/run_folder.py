@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValue
-from zoo.files import read_whole, write_atomically
+from zoo.files import read_whole, reserved, write_atomically
 from zoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from zoo import Model
+
+
+class Taken(InvalidValue):
+    """Another process is training in the folder."""
 
 
 class RunFolder:
@@ -85,13 +90,32 @@ class RunFolder:
             )
         return run
 
+    @contextmanager
+    def reserved(self, *, resume: bool) -> Iterator[None]:
+        """Let no other process train in this folder meanwhile; it is made, unless a run in it is resumed.
+
+        Raises:
+            InvalidValue: One does, or the folder cannot be made.
+        """
+        if not resume:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
+        with reserved(self.path) as free:
+            if not free:
+                raise Taken(
+                    f"Another process is training in {self.path}. Wait for its end, or stop it."
+                )
+            yield
+
     def prepare(
         self,
         run: dict[str, Any],
         members: Mapping[str, Sequence[str]] | None = None,
         digests: Mapping[str, str] | None = None,
     ) -> None:
-        """Make the folder.
+        """Write down what is to be trained.
 
         Args:
             run: What was asked.
@@ -99,16 +123,12 @@ class RunFolder:
             digests: Of the samples of each split.
 
         Raises:
-            InvalidValue: It holds a run already, or cannot be made.
+            InvalidValue: The folder holds a run already.
         """
         if self.is_run:
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
         if members:
             _write_json(self._splits, {name: list(names) for name, names in members.items()})
         _write_json(self._run, {**run, "digests": dict(digests or {})})

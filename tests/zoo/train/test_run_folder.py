@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import zoo
 from zoo.errors import InvalidValue
+from zoo.train.data.dataset import Data
+from zoo.train.fitting import fit
+from zoo.train.recipe import Recipe
+from zoo.train.run_folder import RunFolder, Taken
+
+RESERVE = """
+import sys
+from pathlib import Path
 from zoo.train.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).reserved(resume=True):
+    print("free")
+"""
 
 
 def test_a_run_file_of_others_is_refused(folder: Path) -> None:
@@ -32,3 +47,31 @@ def test_sittings_are_counted(folder: Path) -> None:
     assert RunFolder(folder).sittings == 0
     (folder / "logs" / "sitting_1").mkdir(parents=True)
     assert RunFolder(folder).sittings == 1
+
+
+def test_a_folder_that_is_trained_in_is_not_trained_in_by_another(folder: Path) -> None:
+    """Two would write over each other; when the first is done, or dead, it is free again."""
+    run = RunFolder(folder)
+    with run.reserved(resume=False):
+        words = [sys.executable, "-c", RESERVE, str(folder)]
+        other = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert f"Taken: Another process is training in {folder}" in other.stderr
+        with pytest.raises(Taken, match="Wait for its end"), run.reserved(resume=False):
+            pass
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
+
+
+def test_a_run_that_is_trained_is_not_resumed(
+    data: Data, new_model: Callable[[], zoo.Model], folder: Path
+) -> None:
+    """Nor is it begun a second time."""
+    recipe, refused = Recipe(epochs=1, batch_size=20), []
+
+    def disturb(_line: str) -> None:
+        for resume in (True, False):
+            with pytest.raises(Taken, match="Another process is training"):
+                fit(new_model(), data, recipe, folder, resume=resume)
+            refused.append(resume)
+
+    fit(new_model(), data, recipe, folder, report=disturb)
+    assert refused == [True, False]
