@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.cli.terminal import OutputError, complain, flush, say, say_error
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE, PROBLEM, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+_PATIENCE = 10.0  # seconds until a process that torchrun started says an error that the first has not said
 
 
 class Command(NamedTuple):
@@ -139,6 +141,9 @@ def _refuse(error: ZooError) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
+        # The first process finds the same: as soon as it has said so, torchrun ends this one.
+        time.sleep(_PATIENCE)
     complain("error", str(error))
     return WRONG
 

@@ -321,7 +321,7 @@ class _Builder:
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         if text in _NO_NUMBERS:
-            self._refuse(event, f"the number {text}")
+            self._refuse(event, f"the number {text}; write a finite one")
         if not (text[0] == "-" or text[0].isdigit()):
             return text
         try:
@@ -329,7 +329,7 @@ class _Builder:
         except ValueError:
             return text
         if isinstance(value, float) and not math.isfinite(value):
-            self._refuse(event, f"the number {text:.40}, which is too large")
+            self._refuse(event, f"the number {text:.40}; it is too large")
         return value
 
     def _refuse(self, event: Any, what: str) -> NoReturn:

@@ -104,7 +104,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             recipe = msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
-            raise InvalidValue(f"{where}: {str(error).replace('`$', f'`{where}')}.") from None
+            raise InvalidValue(_with_place(str(error), fields, where)) from None
         recipe.check(where)
         return recipe
 
@@ -184,6 +184,14 @@ def _defaults(source: Input, optimizer: object) -> dict[str, Any]:
         gentle = {"learning_rate": 1e-3, "weight_decay": 0.01} if optimizer == "adamw" else {}
         return {**pace, **gentle, "batch_size": 50, "augment": [{"name": "word_dropout"}]}
     return pace
+
+
+def _with_place(message: str, fields: Mapping[str, Any], where: str) -> str:
+    """What is wrong with the type of a field, the place before it: `recipe.epochs: Expected int, got str ('3').`"""
+    message, _, place = message.replace("`", "").partition(" - at $")
+    name = place.removeprefix(".")
+    shown = f" ({fields[name]!r:.40})" if name in fields else ""
+    return f"{where}{place}: {message}{shown}."
 
 
 def _fields(data: object, struct: type[Struct], where: str) -> dict[str, Any]:

@@ -116,7 +116,25 @@ def test_an_error_shows_no_traceback_unless_asked(command, monkeypatch):
 
     assert done.code == 2
     assert "Traceback" in done.err
-    assert "zoo: error: 'Nothing' is no ref" in done.err
+    assert "zoo: error: There is no file and no folder 'Nothing'. Nor is it a ref" in done.err
+
+
+def test_of_several_processes_the_first_says_what_is_wrong(command, monkeypatch, capsys):
+    """The others speak only if torchrun, which ends them when the first has failed, has not done so in a while."""
+    before = []
+    monkeypatch.setattr("time.sleep", lambda _seconds: before.append(capsys.readouterr().err))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert command("show", "Nothing").code == 2
+    assert before == []
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
+    done = command("show", "Nothing")
+    assert before == [""]
+    assert (done.code, done.err.count("zoo: error:")) == (2, 1)
+
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert "zoo: error:" in command("show", "Nothing").err
+    assert len(before) == 1
 
 
 def test_an_interrupt_exits_with_130(command, monkeypatch):

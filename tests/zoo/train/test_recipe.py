@@ -31,7 +31,16 @@ def test_a_bare_32_is_a_precision() -> None:
         ([], "expected fields with names"),
         ({"epoch": 3}, "unknown field 'epoch'. Did you mean 'epochs'"),
         ({"epochs": 0}, "recipe.epochs: 0 is not at least 1"),
-        ({"epochs": "3"}, "Expected `int`, got `str` - at `recipe.epochs`"),
+        ({"epochs": "3"}, r"^recipe\.epochs: Expected int, got str \('3'\)\.$"),
+        (
+            {"learning_rate": ".nan"},
+            r"^recipe\.learning_rate: Expected float, got str \('\.nan'\)\.$",
+        ),
+        ({"augment": [3]}, r"^recipe\.augment\[0\]: Expected object, got int\.$"),
+        (
+            {"vocabulary": {"most": 0.5}},
+            r"^recipe\.vocabulary\.most: Expected int \| null, got float\.$",
+        ),
         ({"batch_size": 0}, "recipe.batch_size: 0"),
         ({"learning_rate": 0.0}, "recipe.learning_rate: 0.0 is not a finite number above 0"),
         ({"weight_decay": -1.0}, "recipe.weight_decay"),
@@ -39,7 +48,7 @@ def test_a_bare_32_is_a_precision() -> None:
         ({"label_smoothing": 1.0}, "recipe.label_smoothing"),
         ({"seed": -1}, "recipe.seed"),
         ({"optimizer": "adan"}, "recipe.optimizer: 'adan' is none. Did you mean"),
-        ({"precision": 16}, "at `recipe.precision`"),
+        ({"precision": 16}, r"^recipe\.precision: .*16"),
         (
             {"augment": ["flop"]},
             r"recipe.augment\[0\]: no augmentation is called 'flop'. Did you mean 'flip'",
