@@ -187,7 +187,7 @@ def _defaults(source: Input, optimizer: object) -> dict[str, Any]:
 
 
 def _with_place(message: str, fields: Mapping[str, Any], where: str) -> str:
-    """What is wrong with the type of a field, the place before it: `recipe.epochs: Expected int, got str ('3').`"""
+    """What is wrong with the type of a field, with its place in front and its value behind."""
     message, _, place = message.replace("`", "").partition(" - at $")
     name = place.removeprefix(".")
     shown = f" ({fields[name]!r:.40})" if name in fields else ""
