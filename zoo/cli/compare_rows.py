@@ -91,15 +91,18 @@ class Table(NamedTuple):
         return list(self.plan.missing(line.row for line in self.lines))
 
     def _notes(self) -> Iterator[str]:
+        tested = any(line.verdict and line.verdict.probability is not None for line in self.lines)
         if any(len(line.row.values) > 1 for line in self.lines):
+            test = "; p of Welch's t-test against the row without a difference, with Holm's correction; below 0.05 counts"
             yield (
-                "Mean ± standard deviation over the seeds; 95 % interval of the mean (Student); p of Welch's t-test "
-                "against the row without a difference, with Holm's correction; below 0.05 counts."
+                "Mean ± standard deviation over the seeds; 95 % confidence interval of the mean by Student's t, cut off "
+                f"at 0 and 100{test if tested else ''}."
             )
         elif any(line.row.samples for line in self.lines):
+            test = "; p of McNemar's exact test on the same samples, with Holm's correction; below 0.05 counts"
             yield (
-                "95 % interval for samples such as these (Wilson); p of McNemar's exact test on the same samples, with "
-                "Holm's correction; below 0.05 counts. How much another seed would change is not in it."
+                f"95 % confidence interval for samples such as these (Wilson){test if tested else ''}. How much "
+                "another seed would change is not in it."
             )
         if self.timed and any(line.milliseconds is None for line in self.lines):
             yield "No time is given for a model that takes inputs of any size."

@@ -114,7 +114,7 @@ def table(
     if columns is not None and sum(sizes) + len(_GAP) * (len(sizes) - 1) > columns:
         room = columns - sum(sizes[:fixed]) - len(_GAP) * (len(sizes) - 1)
         if room < _NARROWEST * (len(sizes) - fixed):
-            return _records(grid[1:], sizes, fixed, columns)
+            return _records(grid, sizes, fixed, columns)
         sizes[fixed:] = _shares(sizes[fixed:], room)
     return [line for row in grid for line in _row(row, sizes)]
 
@@ -216,14 +216,22 @@ def _shares(sizes: Sequence[int], room: int) -> list[int]:
 
 
 def _records(
-    rows: Iterable[Sequence[str]], sizes: Sequence[int], fixed: int, columns: int
+    grid: Sequence[Sequence[str]], sizes: Sequence[int], fixed: int, columns: int
 ) -> list[str]:
-    """The table for a narrow terminal: what is wrapped stands under its row."""
+    """The table for a narrow terminal: what is wrapped stands under its row, and all figures if they are too wide."""
+    headings, *rows = grid
+    whole = sum(sizes[:fixed]) + len(_GAP) * (fixed - 1) <= columns
     lines: list[str] = []
     for row in rows:
-        head = _GAP.join(f"{cell:<{size}}" for cell, size in zip(row, sizes[:fixed], strict=False))
-        lines += wrap(head.rstrip(), columns)
-        for cell in row[fixed:]:
-            if cell:
-                lines += wrap(cell, columns, indent="    ")
+        under = [cell for cell in row[fixed:] if cell]
+        if whole:
+            cells = zip(row, sizes[:fixed], strict=False)
+            lines += wrap(_GAP.join(f"{cell:<{size}}" for cell, size in cells).rstrip(), columns)
+        else:
+            named = zip(headings[1:fixed], row[1:fixed], strict=True)
+            figures = "; ".join(f"{name.lower()} {cell}" for name, cell in named if cell)
+            lines += wrap(row[0], columns)
+            under = [figures, *under] if figures else under
+        for text in under:
+            lines += wrap(text, columns, indent="    ")
     return lines

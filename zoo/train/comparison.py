@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoo.errors import InvalidValue, MissingExtra, UnknownName, first_line, near_misses
 from zoo.grammar import to_text
 from zoo.spec import Spec
+from zoo.train.data.listing import some
 from zoo.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class Row(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % confidence interval: of the mean over seeds, or of a model's share; None for one run."""
+        """95 % confidence interval: of the mean over seeds, or of a model's share; None for one run.
+
+        Student's knows of no bounds: it ends where shares do.
+        """
         statistics = _statistics()
         if self.samples is not None:
             right = round(self.values[0] * self.samples)
@@ -90,7 +94,7 @@ class Row(NamedTuple):
             return None
         count = len(self.values)
         half = float(statistics.t.ppf(0.975, count - 1)) * self.std / math.sqrt(count)
-        return self.mean - half, self.mean + half
+        return max(0.0, self.mean - half), min(1.0, self.mean + half)
 
 
 class Verdict(NamedTuple):
@@ -122,8 +126,7 @@ def read_run(folder: Path, which: Which = "last") -> Run:
     Raises:
         InvalidValue: There is no run in it, or it has not ended.
     """
-    asked = RunFolder(folder).read()
-    path = folder / "result.json"
+    run, path = asked_run(folder), RunFolder(folder).result
     if not path.exists():
         raise InvalidValue(
             f"{folder} has no result yet. Go on with it: zoo train --resume {folder}"
@@ -139,10 +142,18 @@ def read_run(folder: Path, which: Which = "last") -> Run:
             f"{folder}"
         ) from None
     figures.update(RunFolder(folder).evaluations(which))
+    return run._replace(figures=figures, seconds=seconds)
+
+
+def asked_run(folder: Path) -> Run:
+    """Read what was asked of a run, which may be without figures as yet.
+
+    Raises:
+        InvalidValue: There is no run in the folder.
+    """
+    asked = RunFolder(folder).read()
     spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")
-    return Run(
-        folder, spec, asked["recipe"], asked["data"], figures, seconds, RunFolder.conditions(asked)
-    )
+    return Run(folder, spec, asked["recipe"], asked["data"], {}, 0.0, RunFolder.conditions(asked))
 
 
 def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
@@ -257,16 +268,40 @@ def _titles(runs: Sequence[Run]) -> list[str]:
         parts = to_text(run.spec).split(" -> ")[1]
         titles.append((" + ".join(parts.split(" + ")[1:-1]) or "none") if short else parts)
     others = [
-        {**run.spec.to_data()["input"], **run.recipe, **run.conditions, "seed": None}
+        {
+            **run.spec.to_data()["input"],
+            "classes": some(run.spec.output.labels or ()),
+            **run.recipe,
+            **run.conditions,
+            "seed": None,
+        }
         for run in runs
     ]
     for field in sorted({name for other in others for name in other}):
-        values = [json.dumps(other.get(field)) for other in others]
-        if len(set(values)) > 1:
+        values = [other.get(field) for other in others]
+        if any(value != values[0] for value in values):
             titles = [
-                f"{title}, {field} {value}" for title, value in zip(titles, values, strict=True)
+                title if value is None else f"{title}, {field} {_shown(value)}"
+                for title, value in zip(titles, values, strict=True)
             ]
-    return titles
+    return [
+        title if titles.count(title) == 1 else f"{title}, {run.folder}"
+        for title, run in zip(titles, runs, strict=True)
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A value in a title: of what a run started from its digest or name, of an augmentation the short form."""
+    if isinstance(value, Mapping):
+        said = {**value}
+        if isinstance(digest := said.get("sha256"), str):
+            return digest[:12]
+        name = said.pop("name", "")
+        options = ", ".join(f"{key}={_shown(one)}" for key, one in said.items())
+        return f"{name}({options})" if options and name else name or options
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _statistics() -> Any:

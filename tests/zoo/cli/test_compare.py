@@ -97,6 +97,17 @@ def test_a_table_for_people_says_what_is_noise(
     assert "(p " in none
     assert "(p " not in se
     assert "Welch's t-test" in out
+    assert "95 % confidence interval of the mean by Student's t, cut off at 0 and 100;" in out
+
+
+def test_of_one_row_no_test_is_told(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nothing that it is compared with."""
+    runs = [trained.runs[name] for name in ("se0", "se1")]
+    _, out, _ = compare(capsys, *runs, "--split", "validation")
+    assert out.endswith("by Student's t, cut off at 0 and 100.\n")
+    _, out, _ = compare(capsys, runs[0] / "last.safetensors", "--data", trained.data)
+    assert "(Wilson). How much another seed" in out
+    assert "McNemar" not in out
 
 
 def test_models_are_compared_on_the_same_samples(

@@ -65,6 +65,20 @@ def test_a_table_keeps_to_the_width(columns):
     assert [word for word in " ".join(lines).split() if word in words] == words
 
 
+def test_where_even_the_figures_of_a_row_are_too_wide_each_is_named():
+    """Under the row's title, so that none stands in a place where its column cannot be told."""
+    headings = ("row", "seeds", "mean", "verdict")
+    rows = [("a long title", "3", "98.76 % ± 0.12", "higher"), ("b", "1", "", "")]
+    assert terminal.table(headings, rows, columns=30) == [
+        "a long title",
+        "    seeds 3; mean 98.76 % ±",
+        "    0.12",
+        "    higher",
+        "b",
+        "    seeds 1",
+    ]
+
+
 def test_a_column_that_is_empty_throughout_is_left_out():
     """A table shows no heading over nothing."""
     assert terminal.table(("a", "b", "c"), [("1", "", "2")]) == ["A  C", "1  2"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from zoo.errors import InvalidValue, UnknownName
+from zoo.spec import Spec
 from zoo.train.comparison import Row, judge, judge_models, make_rows, read_run
 from zoo.train.run_folder import RunFolder
 
@@ -28,6 +30,15 @@ def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
     )
 
 
+@pytest.mark.parametrize(("values", "end"), [((0.9, 0.99), 1), ((0.01, 0.1), 0)])
+def test_an_interval_ends_where_shares_do(values: tuple[float, float], end: int) -> None:
+    """Of two seeds Student's reaches far beyond; the other end stays."""
+    interval = Row("row", (), values).interval
+    assert interval is not None
+    assert interval[end] == end
+    assert 0.0 < interval[1 - end] < 1.0
+
+
 def test_rows_are_named_by_what_differs(make_run: MakeRun) -> None:
     """By the attentions where only these differ, and by fields of the recipe."""
     se = [{"name": "se", "slot": "branch"}]
@@ -38,6 +49,54 @@ def test_rows_are_named_by_what_differs(make_run: MakeRun) -> None:
         "se@branch, epochs 2",
         "none, epochs 3",
     ]
+
+
+def test_rows_are_told_apart_by_what_is_out_of_the_ordinary(make_run: MakeRun) -> None:
+    """In few words: nothing is said of the usual, and what a run began with has a short name."""
+    changes: dict[str, dict[str, Any]] = {
+        "usual": {},
+        "seed": {"request": {"split_seed": 3}},
+        "held": {"request": {"hold_out": "speaker=ann"}},
+        "file": {"started_from": {"sha256": "ab" * 32, "recipe": {"epochs": 3}}},
+        "version": {"started_from": {"ref": "net@1.0.0"}},
+        "backbone": {"started_from": {"pretrained": "timm/net"}},
+    }
+    runs = []
+    for name, change in changes.items():
+        folder = make_run(name, 0.8)
+        asked = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**asked, **change}))
+        runs.append(read_run(folder))
+    assert [row.title for row in make_rows(runs, "validation/top1")] == [
+        "none",
+        "none, split_seed 3",
+        "none, hold_out speaker=ann",
+        "none, started_from abababababab",
+        "none, started_from ref=net@1.0.0",
+        "none, started_from pretrained=timm/net",
+    ]
+
+
+def test_rows_are_told_apart_by_classes_augmentations_and_at_last_by_folders(
+    make_run: MakeRun,
+) -> None:
+    """No two rows have one title."""
+    runs = []
+    for name, labels, augment in (
+        ("a", ["x", "y"], [{"name": "flip"}]),
+        ("b", ["x", "z"], [{"name": "crop", "padding": 2}]),
+        ("c", ["x", "z"], [{"name": "crop", "padding": 2}]),
+    ):
+        run = read_run(make_run(name, 0.8))
+        output = {"kind": "classes", "labels": labels}
+        spec = Spec.from_data({**run.spec.to_data(), "output": output})
+        runs.append(run._replace(spec=spec, recipe={**run.recipe, "augment": augment}))
+    other = {**runs[2].spec.to_data(), "backbone": {"name": "resnet_cifar", "depth": 20}}
+    runs[2] = runs[2]._replace(spec=Spec.from_data(other))
+    first, *rest = [row.title for row in make_rows(runs, "validation/top1")]
+    assert first.endswith(", augment [flip], classes x, y")
+    assert all(title.endswith(", augment [crop(padding=2)], classes x, z") for title in rest)
+    assert len({first, *rest}) == 3
 
 
 def test_the_last_epoch_is_compared_unless_the_best_is_asked_for(make_run: MakeRun) -> None:
@@ -95,7 +154,9 @@ def test_a_result_that_cannot_be_read_is_not_one_that_is_missing(
     ):
         read_run(folder)
     (folder / "result.json").unlink()
-    with pytest.raises(InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"):
+    with pytest.raises(
+        InvalidValue, match=r"has no result yet\. Go on with it: zoo train --resume"
+    ):
         read_run(folder)
 
 
@@ -199,7 +260,7 @@ def test_runs_that_began_otherwise_are_rows_of_their_own(make_run: MakeRun) -> N
         (folder / "run.json").write_text(json.dumps({**run, **more}))
     rows = make_rows([read_run(folder) for folder in folders], "validation/top1")
     assert len(rows) == len({row.title for row in rows}) == 3
-    assert '"pretrained": "timm/resnet18"' in rows[1].title
+    assert rows[1].title.endswith(", started_from pretrained=timm/resnet18")
     assert "split_seed 3" in rows[2].title
 
 
