@@ -74,8 +74,16 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     from zoo.api import compose
     from zoo.train.comparison import make_rows, read_run
     from zoo.train.plan import read_plan
+    from zoo.train.run_folder import RunFolder
 
     plan = None if args.plan is None else read_plan(Path(args.plan))
+    if plan is not None:  # a run of it that has not ended is among what is missing
+        folders = [folder for folder in folders if RunFolder(folder).result.exists()]
+        if not folders:
+            raise InvalidValue(
+                f"None of these runs has ended, so that there is nothing to compare; zoo train --plan {args.plan} goes "
+                "on with them."
+            )
     if args.data is not None:
         _measure(folders, args)
     runs = [read_run(folder, args.model) for folder in folders]

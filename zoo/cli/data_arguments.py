@@ -49,6 +49,12 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     )
 
 
+def data_words(args: Namespace) -> list[str]:
+    """The words of a command that asks for the same data; how they are divided, a run knows itself."""
+    said = {name: getattr(args, name) for name in ("data", "root", "text", "label")}
+    return [word for name, value in said.items() if value for word in (f"--{name}", value)]
+
+
 def data_request(args: Namespace) -> DataRequest:
     """What the arguments say; paths are made absolute, so that a run can be resumed from anywhere."""
     from pathlib import Path

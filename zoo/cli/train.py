@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import INTERRUPTED
-from zoo.cli.data_arguments import TREATMENTS, add_data_arguments, data_request
+from zoo.cli.data_arguments import TREATMENTS, add_data_arguments, data_request, data_words
 from zoo.cli.opening import subject_of
 from zoo.cli.unseen import Trained, kept_request, trained
 from zoo.errors import InvalidValue, counted
@@ -56,6 +56,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="train with the version's recipe as it is, and compare the figures",
     )
     parser.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    parser.add_argument(
+        "--plan",
+        metavar="FILE",
+        help="train what this YAML file plans and nobody has trained yet, each in a folder below --output; started "
+        "several times, once a core, they share the work",
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="ROW", help="of a plan, the trainings of these rows"
+    )
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
@@ -75,18 +84,40 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     if args.resume is not None:
-        for name in ("output", "start", "finetune", "reproduce"):
+        for name in ("output", "start", "finetune", "reproduce", "plan"):
             if getattr(args, name):
                 raise InvalidValue(
                     f"--resume goes on with a run as it was started; leave --{name} out."
                 )
         return _resume(args)
+    if args.plan is not None:
+        return _train_plan(args)
+    if args.only is not None:
+        raise InvalidValue("--only names rows of a plan; give the plan with --plan.")
     for name in ("what", "data"):
         if getattr(args, name) is None:
             raise InvalidValue(
                 f"zoo train needs {'WHAT' if name == 'what' else f'--{name}'} (or --resume DIR)."
             )
-    return _begin(args)
+    return _begin(args, subject_of(args.what))
+
+
+def _train_plan(args: Namespace) -> int:
+    from zoo.cli.planned import train_planned
+
+    for name in ("what", "start", "finetune", "reproduce", *_OVERRIDES):
+        value = getattr(args, name)
+        if value is not None and value is not False:
+            said = value if name == "what" else f"--{name.replace('_', '-')}"
+            raise InvalidValue(f"--plan says what is trained, and how; leave {said} out.")
+
+    def begin(subject: Subject, folder: Path) -> int:
+        return _begin(Namespace(**{**vars(args), "what": args.plan, "output": folder}), subject)
+
+    def resume(folder: Path) -> int:
+        return _resume(Namespace(**{**vars(args), "resume": folder}))
+
+    return train_planned(args, begin, resume)
 
 
 def _prepare(args: Namespace) -> None:
@@ -104,7 +135,7 @@ def _prepare(args: Namespace) -> None:
         check_compiler(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _begin(args: Namespace) -> int:
+def _begin(args: Namespace, subject: Subject) -> int:
     from msgspec.structs import replace
 
     from zoo.train.recipe import Recipe, recipe_for
@@ -115,7 +146,6 @@ def _begin(args: Namespace) -> int:
         without_origin,
     )
 
-    subject = subject_of(args.what)
     _check_words(args, subject)
     Recipe.from_data({**subject.recipe, **_overrides(args)})
     _prepare(args)
@@ -137,6 +167,7 @@ def _begin(args: Namespace) -> int:
     request = kept_request(args, before)
     rule = Recipe.from_data(given).vocabulary
     data = open_data(request, asked_input(spec), vocabulary=vocabulary, rule=rule)
+    _check_data(args, subject, data)
     if args.finetune and model is not None:
         torch.manual_seed(Recipe.from_data(given).seed)
         model.reset_classifier(len(data.labels), data.labels)
@@ -356,7 +387,9 @@ def _fit(
         say(str(error))
         return INTERRUPTED, None
     say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
-    if not args.reproduce:  # which measures it itself
+    if (
+        not args.reproduce and args.plan is None
+    ):  # which measure it, or have it measured, themselves
         say(printable(f"Measure it on the test split: {_evaluation(output, args)}"))
     return 0, fitted if first else None
 
@@ -382,9 +415,7 @@ def _evaluation(output: Path, args: Namespace) -> str:
     from shlex import join
 
     where = str(output) if {"/", "."} & set(str(output)) else f"./{output}"
-    said = {name: getattr(args, name) for name in ("data", "root", "text", "label")}
-    options = [word for name, value in said.items() if value for word in (f"--{name}", value)]
-    return join(["zoo", "evaluate", where, *options])
+    return join(["zoo", "evaluate", where, *data_words(args)])
 
 
 def _compare(version: Version, fitted: Fitted, data: Data) -> None:
@@ -413,6 +444,11 @@ def _name_of(what: str) -> str:
 
 def _overrides(args: Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _OVERRIDES if getattr(args, name) is not None}
+
+
+def _check_data(args: Namespace, subject: Subject, data: Data) -> None:
+    if subject.data not in (None, data.name):
+        raise InvalidValue(f"{args.what} is for {subject.data}, and these data are {data.name}.")
 
 
 def _check_same_data(args: Namespace, request: DataRequest, output: Path) -> None:

@@ -22,10 +22,12 @@ from msgspec import Meta, Struct
 
 from zoo.blocks import read_spec
 from zoo.errors import InvalidValue, ZooError
+from zoo.grammar import parse
 from zoo.registry.reader import read_yaml
 from zoo.spec import Spec
 from zoo.train.comparison import Row, Run
 from zoo.train.recipe import Recipe, recipe_for
+from zoo.train.subject import Subject
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,11 +44,13 @@ class Training(NamedTuple):
         title: Of its row.
         spec: What is trained.
         recipe: How, as far as the plan says; with its seed.
+        text: The spec as the plan has it, which leaves more to the data.
     """
 
     title: str
     spec: Spec
     recipe: Mapping[str, Any]
+    text: str
 
     @property
     def folder(self) -> str:
@@ -84,6 +88,11 @@ class Plan(NamedTuple):
             if done == _identity(training.spec, recipe_for(training.recipe, run.spec.input)):
                 return training
         return None
+
+    def subject(self, training: Training) -> Subject:
+        """A training as what is to be trained."""
+        where = f"specs.{training.title} of the plan"
+        return Subject(parse(training.text), dict(training.recipe), where, data=self.data)
 
     def titled(self, rows: Iterable[Row]) -> list[Row]:
         """A row for each title in the plan's order, empty where nobody trained it; rows of no title come last."""
@@ -129,7 +138,9 @@ def read_plan(path: Path) -> Plan:
     for recipe in recipes:
         Recipe.from_data(recipe, where=f"{path}: recipe")
     trainings = [
-        Training(title, spec, recipe) for recipe in recipes for title, spec in specs.items()
+        Training(title, spec, recipe, file.specs[title])
+        for recipe in recipes
+        for title, spec in specs.items()
     ]
     return Plan(file.data, tuple(trainings))
 

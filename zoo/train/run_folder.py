@@ -44,7 +44,7 @@ class RunFolder:
         self.curves = path / "curves.png"
         self._run = path / "run.json"
         self._splits = path / "splits.json"
-        self._result = path / "result.json"
+        self.result = path / "result.json"
         self._evaluations = path / "evaluations.json"
 
     @property
@@ -61,7 +61,7 @@ class RunFolder:
     def ended(self) -> bool:
         """Whether the training came to its end, and its result can be read."""
         try:
-            return bool({"best", "history", "seconds"} <= _read_json(self._result).keys())
+            return bool({"best", "history", "seconds"} <= _read_json(self.result).keys())
         except (OSError, ValueError, AttributeError):
             return False
 
@@ -229,7 +229,7 @@ class RunFolder:
         """Of a model's file; as the result has it where the file was not kept."""
         path = self.model_path(which)
         if not path.exists() and self.ended:
-            said = _read_json(self._result).get("sha256", {}).get(which)
+            said = _read_json(self.result).get("sha256", {}).get(which)
             if isinstance(said, str):
                 return said
         return hashlib.sha256(read_whole(path)).hexdigest()
@@ -251,7 +251,7 @@ class RunFolder:
         """Write the figures of a run that has ended."""
         result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
         result["sha256"] = {which: self._digest(which) for which in ("best", "last")}
-        _write_json(self._result, {**result, "best": best, "history": history})
+        _write_json(self.result, {**result, "best": best, "history": history})
 
 
 # What of a request for data a figure depends on, beside the data themselves; and what it is if nothing is said.

@@ -31,12 +31,14 @@ class Subject(NamedTuple):
         recipe: Fields of a recipe; the others take their defaults.
         where: Where it came from, for messages.
         version: For a ref, the version.
+        data: Name of the data that it is to be trained on; None for any.
     """
 
     spec: dict[str, Any]
     recipe: dict[str, Any]
     where: str
     version: Version | None = None
+    data: str | None = None
 
 
 def read_subject(what: str) -> Subject:

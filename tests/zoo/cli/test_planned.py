@@ -1,0 +1,163 @@
+"""`zoo train --plan`: what is missing of a plan is trained, and nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.cli import main
+from zoo.files import reserved
+from zoo.train.callbacks import KeepBest
+
+PLAN = """\
+data: squares
+seeds: [0, 1]
+recipe: {epochs: 2, batch_size: 16}
+specs:
+  none: plain_cnn(widths=[4], depths=[1]) + avg
+  se@last: plain_cnn(widths=[4], depths=[1]) + se@last + avg
+"""
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Path:
+    """A folder of dark and of bright images."""
+    random = np.random.default_rng(0)
+    folder = tmp_path / "squares"
+    for label, base in (("dark", 0), ("bright", 120)):
+        (folder / label).mkdir(parents=True)
+        for number in range(30):
+            pixels = random.integers(base, base + 100, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def words(squares: Path, tmp_path: Path) -> list[str]:
+    """The command."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    return ["train", "--plan", str(plan), "--data", str(squares), "--threads", "1", "--output", str(tmp_path / "runs")]  # fmt: skip
+
+
+def ended(runs: Path) -> list[str]:
+    """The trainings that came to their end."""
+    return sorted(path.parent.name for path in runs.glob("*/result.json"))
+
+
+def test_all_of_a_plan_is_trained_and_compared(
+    words: list[str], squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What its recipe leaves out is filled in, so that every run is found in the plan; a second call does nothing."""
+    runs, plan = tmp_path / "runs", words[2]
+    assert main([*words, "--only", "se@last"]) == 0
+    assert ended(runs) == ["se_last-seed0", "se_last-seed1"]
+    assert main(words) == 0
+    assert ended(runs) == ["none-seed0", "none-seed1", "se_last-seed0", "se_last-seed1"]
+    said = capsys.readouterr().out
+    assert "none-seed1 (3 of 4)" in said
+    assert said.endswith(f"Compare: zoo compare {runs}/* --plan {plan} --data {squares}\n")
+    assert main(words) == 0
+    assert "epoch" not in capsys.readouterr().out
+    folders = [str(path) for path in sorted(runs.iterdir())]
+    assert main(["compare", *folders, "--plan", plan, "--json", "--threads", "1"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in table["rows"]] == ["none", "se@last"]
+    assert table["missing"] == []
+
+
+def test_what_was_stopped_goes_on_and_is_missing_until_then(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the same command; the others of the plan compare meanwhile."""
+    runs, stop = tmp_path / "runs", KeepBest.on_train_epoch_end
+
+    def stop_at_the_second(self: KeepBest, trainer: object, module: object) -> None:
+        stop(self, trainer, module)
+        if (runs / "none-seed0" / "result.json").exists():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KeepBest, "on_train_epoch_end", stop_at_the_second)
+        assert main(words) == 130
+    assert ended(runs) == ["none-seed0"]
+    folders = [str(path) for path in sorted(runs.iterdir())]
+    assert len(folders) == 2
+    capsys.readouterr()
+    assert main(["compare", *folders, "--plan", words[2], "--json", "--threads", "1"]) == 0
+    missing = ["se_last-seed0", "none-seed1", "se_last-seed1"]
+    assert json.loads(capsys.readouterr().out)["missing"] == missing
+    assert main(["compare", folders[1], "--plan", words[2], "--threads", "1"]) == 2
+    assert "None of these runs has ended" in capsys.readouterr().err
+    assert main([*words, "--only", "se@last"]) == 0
+    history = json.loads((runs / "se_last-seed0" / "result.json").read_text())["history"]
+    assert [figures["epoch"] for figures in history] == [1, 2]
+
+
+def test_what_another_process_trains_is_left_to_it(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rest is trained."""
+    taken = tmp_path / "runs" / "none-seed0"
+    taken.mkdir(parents=True)
+    with reserved(taken):
+        assert main([*words, "--only", "none"]) == 0
+    assert ended(tmp_path / "runs") == ["none-seed1"]
+    assert "but for none-seed0, which other processes train" in capsys.readouterr().out
+    assert not list(taken.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["attn_cnn_small"], "--plan says what is trained, and how; leave attn_cnn_small out"),
+        (["--epochs", "3"], "leave --epochs out"),
+        (["--seed", "0"], "leave --seed out"),
+        (["--finetune"], "leave --finetune out"),
+        (["--only", "sse@last"], "no row 'sse@last'. Did you mean 'se@last'?"),
+        (["--resume", "there"], "leave --output out"),
+    ],
+)
+def test_what_does_not_go_with_a_plan_is_refused(
+    words: list[str],
+    tmp_path: Path,
+    more: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Runs of another recipe would not be those of the plan."""
+    assert main([*words, *more]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_rows_without_a_plan_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """The option means nothing then."""
+    assert main(["train", "plain_cnn + avg", "--data", "mnist", "--only", "se"]) == 2
+    assert "give the plan with --plan" in capsys.readouterr().err
+
+
+def test_other_data_and_other_plans_are_refused(
+    words: list[str], squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that holds a training of an earlier plan is named, and left as it is."""
+    assert main([*words[:3], *words[5:]]) == 2
+    assert "The plan is for squares; say where they are: --data" in capsys.readouterr().err
+    other = squares.rename(tmp_path / "circles")
+    assert main([*words[:4], str(other), *words[5:]]) == 2
+    assert f"{words[2]} is for squares, and these data are circles." in capsys.readouterr().err
+    other.rename(squares)
+    assert main([*words, "--only", "none"]) == 0
+    Path(words[2]).write_text(PLAN.replace("epochs: 2", "epochs: 1"))
+    assert main(words) == 2
+    expected = f"{tmp_path / 'runs' / 'none-seed0'} holds another training than the plan has"
+    assert expected in " ".join(capsys.readouterr().err.split())

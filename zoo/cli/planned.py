@@ -1,0 +1,95 @@
+"""`zoo train --plan`: train what is missing of a plan, one training after the other.
+
+Any number of processes may do so at once in the same folder: each takes what no other has.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from shlex import join, quote
+from typing import TYPE_CHECKING
+
+from zoo.cli.data_arguments import data_words
+from zoo.cli.terminal import say
+from zoo.errors import InvalidValue, UnknownName, near_misses
+
+if TYPE_CHECKING:
+    from zoo.train.plan import Plan, Training
+    from zoo.train.run_folder import RunFolder
+    from zoo.train.subject import Subject
+
+
+def train_planned(
+    args: Namespace, begin: Callable[[Subject, Path], int], resume: Callable[[Path], int]
+) -> int:
+    """Train, or go on with, whatever has not ended.
+
+    Args:
+        args: Of the command.
+        begin: Trains something in a folder, and returns the exit code.
+        resume: Goes on with a run, and returns the exit code.
+
+    Returns:
+        The exit code: that of the first training that did not come to its end.
+
+    Raises:
+        InvalidValue: The plan has an error, or a folder holds another training than the plan has.
+        UnknownName: The plan has no such row.
+    """
+    from zoo.files import reserved
+    from zoo.train.plan import read_plan
+    from zoo.train.processes import Processes
+    from zoo.train.run_folder import RunFolder, Taken
+
+    plan = read_plan(Path(args.plan))
+    trainings = _chosen(plan, args.only)
+    if args.data is None:
+        raise InvalidValue(f"The plan is for {plan.data}; say where they are: --data (and --root).")
+    if Processes.here().size > 1:
+        raise InvalidValue(
+            "A plan's trainings are of one process each; start the command several times instead, once a core."
+        )
+    output = Path(args.output or Path("runs") / Path(args.plan).stem)
+    elsewhere = []
+    for number, training in enumerate(trainings, 1):
+        folder = RunFolder(output / training.folder)
+        if folder.is_run:
+            _check_same(folder, training, plan)
+        if folder.ended:
+            continue
+        say(f"{training.folder} ({number} of {len(trainings)})")
+        begun = folder.is_run
+        try:
+            with reserved(folder.path) as free:  # asked at once, and by the training itself again
+                if not free:
+                    raise Taken(training.folder)
+            code = resume(folder.path) if begun else begin(plan.subject(training), folder.path)
+        except Taken:
+            say("Another process trains it.")
+            elsewhere.append(training.folder)
+            continue
+        if code:
+            return code
+    rest = f", but for {', '.join(elsewhere)}, which other processes train" if elsewhere else ""
+    words = join(["--plan", args.plan, *data_words(args)])
+    say(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
+    return 0
+
+
+def _chosen(plan: Plan, rows: Sequence[str] | None) -> list[Training]:
+    for row in rows or ():
+        if row not in plan.titles:
+            raise UnknownName(f"The plan has no row {row!r}. {near_misses(row, plan.titles)}")
+    return [one for one in plan.trainings if rows is None or one.title in rows]
+
+
+def _check_same(folder: RunFolder, training: Training, plan: Plan) -> None:
+    from zoo.train.comparison import asked_run
+
+    if plan.training_of(asked_run(folder.path)) != training:
+        raise InvalidValue(
+            f"{folder.path} holds another training than the plan has under this name; it was trained by an earlier plan "
+            "perhaps. Choose another --output, or delete it."
+        )
