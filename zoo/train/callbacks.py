@@ -24,6 +24,7 @@ class KeepBest(Callback):
         save: Called with the figures of the epoch when its model is the best so far.
         record: Called with the figures of all epochs after every epoch.
         report: Called with one line for people after every epoch.
+        compiled: Whether the first batch waits for a compiler; it is then left out of the rate of its epoch.
 
     Attributes:
         history: Figures of each epoch, by name, with `epoch` (from 1), the `learning_rate` of its last step, its
@@ -36,12 +37,16 @@ class KeepBest(Callback):
         save: Callable[[dict[str, float]], None],
         record: Callable[[list[dict[str, float]]], None],
         report: Callable[[str], None],
+        *,
+        compiled: bool = False,
     ) -> None:
         self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
         self._started = self._rate = self._before = 0.0
         self._trained: float | None = None
+        self._compiles = compiled
+        self._compiling = self._batch_started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this: figures, and of an epoch that is not complete rate and seconds."""
@@ -69,7 +74,13 @@ class KeepBest(Callback):
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         """Note the step's learning rate; after it the schedule has set that of the next one."""
+        self._batch_started = clock()
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Of the first batch take down how long it took, if it was compiled."""
+        if self._compiles:
+            self._compiles, self._compiling = False, clock() - self._batch_started
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Note when the epoch's training was over."""
@@ -79,9 +90,12 @@ class KeepBest(Callback):
         """Take down the epoch's figures; validation has run by now."""
         trained = pl_module.train_figures(everywhere=True)
         pl_module.log_dict(trained)  # for the loggers
-        samples = (
-            len(trainer.train_dataloader.sampler) * trainer.train_dataloader.sampler.batch_size
-        )
+        batches = trainer.train_dataloader.sampler
+        compiling, self._compiling = self._compiling, 0.0
+        apart = (
+            compiling if len(batches) > 1 else 0.0
+        )  # the first batch, which is no measure of others
+        samples = (len(batches) - (apart > 0.0)) * batches.batch_size
         figures = {
             "epoch": trainer.current_epoch + 1,
             **trained,
@@ -92,7 +106,7 @@ class KeepBest(Callback):
             },
             "learning_rate": self._rate,
             "seconds": round(clock() - self._started, 2),
-            "samples_per_second": round(samples / max(self._training_seconds(), 1e-9), 1),
+            "samples_per_second": round(samples / max(self._training_seconds() - apart, 1e-9), 1),
         }
         self.history.append(figures)
         better = not self.best or _goodness(figures) > _goodness(self.best)
@@ -102,7 +116,8 @@ class KeepBest(Callback):
         self.record(self.history)
         if better:
             self.save(figures)
-        self.report(_line(figures, trainer.max_epochs, best=self.best is figures))
+        first = f" after {compiling:.0f} s for the first batch, compiled" if compiling else ""
+        self.report(_line(figures, trainer.max_epochs, best=self.best is figures, first=first))
 
     def _training_seconds(self) -> float:
         """How long the epoch's training took, or has taken so far."""
@@ -171,10 +186,10 @@ def _goodness(figures: dict[str, float]) -> tuple[float, float]:
     return figures["validation/top1"], -figures["validation/loss"]
 
 
-def _line(figures: dict[str, float], epochs: int, *, best: bool) -> str:
+def _line(figures: dict[str, float], epochs: int, *, best: bool, first: str) -> str:
     return (
         f"epoch {figures['epoch']:.0f}/{epochs}"
         f"  train loss {figures['train/loss']:.4f} accuracy {figures['train/top1']:.2%}"
         f"  validation loss {figures['validation/loss']:.4f} accuracy {figures['validation/top1']:.2%}"
-        f"  {figures['samples_per_second']:.0f} samples/s{'  best' if best else ''}"
+        f"  {figures['samples_per_second']:.0f} samples/s{first}{'  best' if best else ''}"
     )

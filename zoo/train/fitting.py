@@ -107,7 +107,7 @@ def fit(
         save("best", figures)
 
     report = report or (lambda _: None)
-    keeper = KeepBest(keep, folder.write_history, report)
+    keeper = KeepBest(keep, folder.write_history, report, compiled=compiled)
     others: list[Any] = [Progress(recipe.batch_size)] if progress else []
     if average is not None:
         others.append(average)

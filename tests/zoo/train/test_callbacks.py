@@ -1,0 +1,69 @@
+"""What is taken down of an epoch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.train import callbacks
+from zoo.train.batches import EpochBatches
+from zoo.train.callbacks import KeepBest
+from zoo.train.data.splits import ImageSplit
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds."""
+    time = [0.0]
+    monkeypatch.setattr(callbacks, "clock", lambda: time[0])
+    return time
+
+
+def train(keeper: KeepBest, now: list[float], *, epochs: int, first: float, count: int) -> None:
+    """Go through epochs of batches of one second each, the very first but `first` seconds."""
+    labels = torch.zeros(10 * count, dtype=torch.int64)
+    batches = EpochBatches(ImageSplit(labels, labels), 10, seed=0)
+    task = SimpleNamespace(
+        train_figures=lambda **_: {"train/loss": 1.0, "train/top1": 0.5}, log_dict=lambda _: None
+    )
+    trainer: Any = SimpleNamespace(
+        train_dataloader=SimpleNamespace(sampler=batches),
+        callback_metrics={"validation/loss": 1.0, "validation/top1": 0.5},
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])],
+        max_epochs=epochs,
+        is_global_zero=True,
+    )
+    keeper.on_train_start(trainer, task)
+    for trainer.current_epoch in range(epochs):
+        keeper.on_train_epoch_start(trainer, task)
+        for number in range(count):
+            keeper.on_train_batch_start(trainer)
+            now[0] += first if trainer.current_epoch == number == 0 else 1.0
+            keeper.on_train_batch_end(trainer)
+        keeper.on_validation_start(trainer, task)
+        now[0] += 7.0
+        keeper.on_train_epoch_end(trainer, task)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "count", "rates", "said"),
+    [
+        (True, 5, [10.0, 10.0], "10 samples/s after 61 s for the first batch, compiled  best"),
+        (False, 5, [0.8, 10.0], "1 samples/s  best"),
+        (True, 1, [0.2, 10.0], "0 samples/s after 61 s for the first batch, compiled  best"),
+    ],
+)
+def test_a_compiler_does_not_count_as_training(
+    now: list[float], compiled: bool, count: int, rates: list[float], said: str
+) -> None:
+    """Of an epoch's rate, where there is another batch to measure it by; the epoch's time stays whole."""
+    lines: list[str] = []
+    keeper = KeepBest(lambda _: None, lambda _: None, lines.append, compiled=compiled)
+    train(keeper, now, epochs=2, first=61.0, count=count)
+    assert [figures["samples_per_second"] for figures in keeper.history] == rates
+    assert [figures["seconds"] for figures in keeper.history] == [67.0 + count, 7.0 + count]
+    assert lines[0].endswith(f"  {said}")
+    assert lines[1].endswith("  10 samples/s")
