@@ -52,11 +52,16 @@ def test_readme_names_the_augmentation(name: str) -> None:
     assert f"`{name}`" in README.partition("## Train")[2]
 
 
-def test_the_recipe_of_the_readme_is_one(tmp_path: Path) -> None:
-    """Its block is a file that can be trained."""
+def test_the_recipes_of_the_readme_are_some(tmp_path: Path) -> None:
+    """Each block is a file that can be trained."""
     path = tmp_path / "readme.yaml"
-    path.write_text(README.partition("```yaml\nspec:")[2].partition("```")[0].join(("spec:", "")))
-    assert read_subject(str(path)).recipe["augment"][3] == {"name": "spec_augment", "times": 2}
+    subjects = []
+    for text in README.split("```yaml\nspec:")[1:]:
+        path.write_text(f"spec:{text.partition('```')[0]}")
+        subjects.append(read_subject(str(path)))
+    images, sounds = subjects
+    assert zoo.compose(**images.spec, num_classes=2).spec.backbone.name == "attn_cnn"
+    assert sounds.recipe["augment"][3] == {"name": "spec_augment", "times": 2}
 
 
 @pytest.mark.parametrize("hook", HOOKS)
