@@ -205,19 +205,21 @@ def _lines(
 ) -> list[Line]:
     from zoo.composition.costs import cost
     from zoo.composition.timing import latencies
-    from zoo.train.comparison import judge
+    from zoo.train.comparison import intervals, judge
 
     if verdicts is None:
         verdicts = judge(rows, _row_called(rows, args.against))
     times = latencies(models) if args.latency else [None] * len(rows)
     lines = []
-    for row, verdict, model, time in zip(rows, verdicts, models, times, strict=True):
+    for row, interval, verdict, model, time in zip(
+        rows, intervals(rows), verdicts, models, times, strict=True
+    ):
         try:
             multiply_adds = cost(model).multiply_adds
         except InvalidValue:  # the model takes any size
             multiply_adds = None
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        lines.append(Line(row, verdict, parameters, multiply_adds, time))
+        lines.append(Line(row, interval, verdict, parameters, multiply_adds, time))
     return lines
 
 

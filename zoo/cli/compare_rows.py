@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import markdown
 from zoo.cli.terminal import figure, table, wrap
+from zoo.errors import counted
 
 if TYPE_CHECKING:
     from zoo.train.comparison import Row, Verdict
@@ -30,6 +31,7 @@ class Line(NamedTuple):
 
     Attributes:
         row: The figures.
+        interval: That the figure lies in, at 95 %; None where nothing is known of it.
         verdict: Against the row that all are compared with; None for that one.
         parameters: How many.
         multiply_adds: Of one sample; None where the model takes any size.
@@ -37,6 +39,7 @@ class Line(NamedTuple):
     """
 
     row: Row
+    interval: tuple[float, float] | None
     verdict: Verdict | None
     parameters: int
     multiply_adds: int | None
@@ -91,12 +94,16 @@ class Table(NamedTuple):
         return list(self.plan.missing(line.row for line in self.lines))
 
     def _notes(self) -> Iterator[str]:
+        from zoo.train.comparison import pooled
+
         tested = any(line.verdict and line.verdict.probability is not None for line in self.lines)
-        if any(len(line.row.values) > 1 for line in self.lines):
-            test = "; p of Welch's t-test against the row without a difference, with Holm's correction; below 0.05 counts"
+        spread = pooled(line.row for line in self.lines)
+        if spread is not None:
+            test = "; p of Dunnett's test against the row without a difference; below 0.05 counts"
             yield (
-                "Mean ± standard deviation over the seeds; 95 % confidence interval of the mean by Student's t, cut off "
-                f"at 0 and 100{test if tested else ''}."
+                "Mean ± standard deviation over the seeds. How far seeds scatter is taken to be the same for all rows: "
+                f"{100 * spread.std:.2f}, known with {counted(spread.freedom, 'degree')} of freedom. By it a 95 % confidence "
+                f"interval of the mean (Student's t), cut off at 0 and 100{test if tested else ''}."
             )
         elif any(line.row.samples for line in self.lines):
             test = "; p of McNemar's exact test on the same samples, with Holm's correction; below 0.05 counts"
@@ -115,7 +122,7 @@ class Table(NamedTuple):
 
 
 def _cells(line: Line, of: str) -> list[str]:
-    row, verdict, interval = line.row, line.verdict, line.row.interval
+    row, verdict, interval = line.row, line.verdict, line.interval
     macs, time = line.multiply_adds, line.milliseconds
     return [
         row.title,
@@ -146,7 +153,7 @@ def _data(line: Line) -> dict[str, Any]:
         "values": list(row.values),
         "mean": row.mean if row.values else None,
         "std": row.std,
-        "interval": row.interval,
+        "interval": line.interval,
         "parameters": line.parameters,
         "multiply_adds": line.multiply_adds,
         "milliseconds": line.milliseconds,

@@ -68,11 +68,12 @@ def train_planned(
             code = resume(folder.path) if begun else begin(plan.subject(training), folder.path)
         except Taken:
             say("Another process trains it.")
-            elsewhere.append(training.folder)
+            elsewhere.append(folder)
             continue
         if code:
             return code
-    rest = f", but for {', '.join(elsewhere)}, which other processes train" if elsewhere else ""
+    going = [folder.path.name for folder in elsewhere if not folder.ended]
+    rest = f", but for {', '.join(going)}, which other processes train" if going else ""
     words = join(["--plan", args.plan, *data_words(args)])
     say(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
     return 0

@@ -1,10 +1,12 @@
 """Comparing trainings and models: which is better, and which differences are noise.
 
-Runs that differ by their seed alone are one row: mean and standard deviation over the seeds, a 95 % confidence
-interval of the mean (Student's t), and Welch's t-test against one row. Models that were measured on the same
-samples are compared by these: Wilson's interval, and McNemar's exact test. A table holds many comparisons, so
-that probabilities have Holm's correction (Holm, "A Simple Sequentially Rejective Multiple Test Procedure",
-Scand. J. Statist. 1979).
+Runs that differ by their seed alone are one row: mean and standard deviation over the seeds. How far seeds scatter is
+taken to be the same for all rows, which have few seeds each and many together: with the deviation pooled over the
+rows come a 95 % confidence interval of each mean (Student's t), and Dunnett's test of all rows against one of them
+(Dunnett, "A Multiple Comparison Procedure for Comparing Several Treatments with a Control", J. Am. Stat. Assoc.
+1955), whose probabilities allow for the number of rows. Models that were measured on the same samples are compared
+by these: Wilson's interval, and McNemar's exact test with Holm's correction (Holm, "A Simple Sequentially Rejective
+Multiple Test Procedure", Scand. J. Statist. 1979).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from zoo.errors import InvalidValue, MissingExtra, UnknownName, first_line, near
 from zoo.grammar import to_text
 from zoo.spec import Spec
 from zoo.train.data.listing import some
+from zoo.train.dunnett import probabilities
 from zoo.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -79,22 +82,17 @@ class Row(NamedTuple):
         """Standard deviation over the seeds; None for one seed."""
         return stdev(self.values) if len(self.values) > 1 else None
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % confidence interval: of the mean over seeds, or of a model's share; None for one run.
 
-        Student's knows of no bounds: it ends where shares do.
-        """
-        statistics = _statistics()
-        if self.samples is not None:
-            right = round(self.values[0] * self.samples)
-            wilson = statistics.binomtest(right, self.samples).proportion_ci(0.95, method="wilson")
-            return float(wilson.low), float(wilson.high)
-        if self.std is None:
-            return None
-        count = len(self.values)
-        half = float(statistics.t.ppf(0.975, count - 1)) * self.std / math.sqrt(count)
-        return max(0.0, self.mean - half), min(1.0, self.mean + half)
+class Spread(NamedTuple):
+    """How far a figure scatters from seed to seed, pooled over rows.
+
+    Attributes:
+        std: Standard deviation.
+        freedom: Degrees of freedom that it is known with, at least 1.
+    """
+
+    std: float
+    freedom: int
 
 
 class Verdict(NamedTuple):
@@ -102,8 +100,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         difference: Of the means, this one less that one.
-        probability: Of such a difference by chance alone, corrected for the number of rows; None where a row
-            has one seed, or neither has any spread, so that nothing can be said.
+        probability: Of such a difference by chance alone, corrected for the number of rows; None where nothing
+            is known of the spread from seed to seed, so that nothing can be said.
     """
 
     difference: float
@@ -187,20 +185,56 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
     ]
 
 
+def pooled(rows: Iterable[Row]) -> Spread | None:
+    """The spread within rows; None if no row has two seeds."""
+    squares, freedom = 0.0, 0
+    for row in rows:
+        if row.std is not None:
+            squares += row.std**2 * (len(row.values) - 1)
+            freedom += len(row.values) - 1
+    return Spread(math.sqrt(squares / freedom), freedom) if freedom else None
+
+
+def intervals(rows: Sequence[Row]) -> list[tuple[float, float] | None]:
+    """95 % confidence intervals: of the means over seeds, or of the shares of models; None where nothing is known.
+
+    Student's knows of no bounds: it ends where shares do.
+    """
+    spread = pooled(rows)
+    return [_interval(row, spread) for row in rows]
+
+
+def _interval(row: Row, spread: Spread | None) -> tuple[float, float] | None:
+    statistics = _statistics()
+    if row.samples is not None:
+        right = round(row.values[0] * row.samples)
+        wilson = statistics.binomtest(right, row.samples).proportion_ci(0.95, method="wilson")
+        return float(wilson.low), float(wilson.high)
+    if spread is None or not row.values:
+        return None
+    quantile = float(statistics.t.ppf(0.975, spread.freedom))
+    half = quantile * spread.std / math.sqrt(len(row.values))
+    return max(0.0, row.mean - half), min(1.0, row.mean + half)
+
+
 def judge(rows: Sequence[Row], against: Row) -> list[Verdict | None]:
     """Compare every row with one of them; None stands for that one itself, and for rows without a run."""
-    raw: dict[int, float] = {}
-    for number, row in enumerate(rows):
-        if row is not against and row.std is not None and against.std is not None:
-            if row.std == against.std == 0.0:
-                continue  # no spread at all: no test can be made
-            raw[number] = _welch(row.values, against.values)
-    corrected = _holm(raw)
+    _statistics()  # or say how to install it
+    compared = {n: row for n, row in enumerate(rows) if row is not against and row.values}
+    chances: dict[int, float] = {}
+    spread = pooled(rows)
+    if compared and spread is not None and spread.std > 0.0:
+        found = probabilities(
+            [row.mean - against.mean for row in compared.values()],
+            [len(row.values) for row in compared.values()],
+            control=len(against.values),
+            std=spread.std,
+            freedom=spread.freedom,
+        )
+        chances = dict(zip(compared, found, strict=True))
     return [
-        None
-        if row is against or not row.values
-        else Verdict(row.mean - against.mean, corrected.get(number))
-        for number, row in enumerate(rows)
+        Verdict(row.mean - against.mean, chances.get(n)) if n in compared else None
+        for n, row in enumerate(rows)
     ]
 
 
@@ -223,11 +257,6 @@ def judge_models(hits: Sequence[Tensor], against: int) -> list[Verdict | None]:
         None if number == against else Verdict(float(own.float().mean()) - base, corrected[number])
         for number, own in enumerate(hits)
     ]
-
-
-def _welch(first: Sequence[float], second: Sequence[float]) -> float:
-    described = [part for own in (first, second) for part in (fmean(own), stdev(own), len(own))]
-    return float(_statistics().ttest_ind_from_stats(*described, equal_var=False).pvalue)
 
 
 def _holm(raw: dict[int, float]) -> dict[int, float]:

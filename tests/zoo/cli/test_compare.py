@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,15 +97,16 @@ def test_a_table_for_people_says_what_is_noise(
     assert none.startswith("none")
     assert "(p " in none
     assert "(p " not in se
-    assert "Welch's t-test" in out
-    assert "95 % confidence interval of the mean by Student's t, cut off at 0 and 100;" in out
+    note = " ".join(out[out.index("Mean ±") :].split())
+    assert re.search(r"same for all rows: \d+\.\d\d, known with \d degrees? of freedom\. ", note)
+    assert "(Student's t), cut off at 0 and 100; p of Dunnett's test" in note
 
 
 def test_of_one_row_no_test_is_told(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing that it is compared with."""
     runs = [trained.runs[name] for name in ("se0", "se1")]
     _, out, _ = compare(capsys, *runs, "--split", "validation")
-    assert out.endswith("by Student's t, cut off at 0 and 100.\n")
+    assert out.endswith("(Student's t), cut off at 0 and 100.\n")
     _, out, _ = compare(capsys, runs[0] / "last.safetensors", "--data", trained.data)
     assert "(Wilson). How much another seed" in out
     assert "McNemar" not in out

@@ -12,7 +12,16 @@ import torch
 
 from zoo.errors import InvalidValue, UnknownName
 from zoo.spec import Spec
-from zoo.train.comparison import Row, judge, judge_models, make_rows, read_run
+from zoo.train.comparison import (
+    Row,
+    intervals,
+    judge,
+    judge_models,
+    make_rows,
+    pooled,
+    read_run,
+)
+from zoo.train.dunnett import probabilities
 from zoo.train.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
@@ -25,15 +34,14 @@ def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
     assert row.title == "none"
     assert row.mean == pytest.approx(0.82)
     assert row.std == pytest.approx(0.02)
-    assert row.interval == pytest.approx(
-        (0.82 - 4.30265 * 0.02 / 3**0.5, 0.82 + 4.30265 * 0.02 / 3**0.5), rel=1e-5
-    )
+    half = 4.30265 * 0.02 / 3**0.5
+    assert intervals([row])[0] == pytest.approx((0.82 - half, 0.82 + half), rel=1e-5)
 
 
 @pytest.mark.parametrize(("values", "end"), [((0.9, 0.99), 1), ((0.01, 0.1), 0)])
 def test_an_interval_ends_where_shares_do(values: tuple[float, float], end: int) -> None:
     """Of two seeds Student's reaches far beyond; the other end stays."""
-    interval = Row("row", (), values).interval
+    (interval,) = intervals([Row("row", (), values)])
     assert interval is not None
     assert interval[end] == end
     assert 0.0 < interval[1 - end] < 1.0
@@ -124,22 +132,40 @@ def test_a_clear_difference_is_told_from_noise(make_run: MakeRun) -> None:
     assert same.is_noise
 
 
-def test_probabilities_are_corrected_for_the_number_of_rows(make_run: MakeRun) -> None:
-    """Holm: the smallest of two is doubled, the larger one kept."""
-    names = ["none", "se", "eca"]
-    values = {"none": (0.80, 0.81, 0.82), "se": (0.83, 0.84, 0.85), "eca": (0.82, 0.83, 0.84)}
-    runs = []
-    for name in names:
-        attention = [] if name == "none" else [{"name": name, "slot": "branch"}]
-        for seed, value in enumerate(values[name]):
-            runs.append(read_run(make_run(f"{name}{seed}", value, seed=seed, attention=attention)))
-    rows = make_rows(runs, "validation/top1")
-    from scipy.stats import ttest_ind
+def test_all_rows_are_tested_together_by_a_pooled_deviation() -> None:
+    """The deviation by hand: squares of 0.01 and 0.02, each twice, over four degrees of freedom."""
+    rows = [
+        Row("none", (), (0.80, 0.81, 0.82)),
+        Row("se", (), (0.82, 0.84, 0.86)),
+        Row("eca", (), (0.83,)),
+    ]
+    std = (2.5e-4) ** 0.5
+    assert pooled(rows) == pytest.approx((std, 4))
+    expected = probabilities([0.03, 0.02], [3, 1], control=3, std=std, freedom=4)
+    found = [verdict.probability for verdict in judge(rows, rows[0])[1:] if verdict is not None]
+    assert found == pytest.approx(expected)
 
-    raw = [ttest_ind(row.values, rows[0].values, equal_var=False).pvalue for row in rows[1:]]
-    verdicts = judge(rows, rows[0])
-    found = [verdict.probability for verdict in verdicts if verdict is not None]
-    assert found == pytest.approx([2 * raw[0], raw[1]])
+
+def test_a_row_of_one_seed_is_judged_by_the_spread_of_the_others() -> None:
+    """Its interval is the wider one, by the root of three; rows that nobody trained have none."""
+    rows = [Row("none", (), (0.80, 0.81, 0.82)), Row("se", (), (0.90,)), Row("eca", (), ())]
+    three, one, empty = intervals(rows)
+    assert three is not None
+    assert one is not None
+    assert one[1] - one[0] == pytest.approx(3**0.5 * (three[1] - three[0]))
+    assert empty is None
+    none, se, eca = judge(rows, rows[0])
+    assert (none, eca) == (None, None)
+    assert se is not None
+    assert not se.is_noise
+
+
+def test_without_any_spread_nothing_can_be_said() -> None:
+    """Equal figures by chance are no proof of a difference."""
+    rows = [Row("none", (), (0.8, 0.8)), Row("se", (), (0.9, 0.9))]
+    verdict = judge(rows, rows[0])[1]
+    assert verdict is not None
+    assert verdict.probability is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"best": {}}', '{"history": [], "seconds": 1}'])
@@ -168,7 +194,7 @@ def test_one_seed_says_nothing(make_run: MakeRun) -> None:
         "validation/top1",
     )
     assert rows[0].std is None
-    assert rows[0].interval is None
+    assert intervals(rows) == [None, None]
     verdict = judge(rows, rows[0])[1]
     assert verdict is not None
     assert verdict.is_noise
@@ -199,7 +225,7 @@ def test_a_model_compared_with_its_copy_is_noise() -> None:
 
 def test_the_interval_of_a_model_is_wilsons() -> None:
     """For 8 of 10 right, by the formula with z = 1.959964."""
-    low, high = Row("model", (), (0.8,), samples=10).interval or (0.0, 0.0)
+    low, high = intervals([Row("model", (), (0.8,), samples=10)])[0] or (0.0, 0.0)
     z = 1.959964
     centre, width = (0.8 + z * z / 20) / (1 + z * z / 10), 1 + z * z / 10
     half = z * (0.8 * 0.2 / 10 + z * z / 400) ** 0.5 / width
@@ -251,11 +277,11 @@ def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
 def test_runs_that_began_otherwise_are_rows_of_their_own(make_run: MakeRun) -> None:
     """With other weights, or on other splits; the titles say so."""
     folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("abc")]
-    for folder, more in zip(
-        folders[1:],
-        ({"started_from": {"pretrained": "timm/resnet18"}}, {"request": {"split_seed": 3}}),
-        strict=True,
-    ):
+    changes: list[dict[str, Any]] = [
+        {"started_from": {"pretrained": "timm/resnet18"}},
+        {"request": {"split_seed": 3}},
+    ]
+    for folder, more in zip(folders[1:], changes, strict=True):
         run = json.loads((folder / "run.json").read_text())
         (folder / "run.json").write_text(json.dumps({**run, **more}))
     rows = make_rows([read_run(folder) for folder in folders], "validation/top1")
