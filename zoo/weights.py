@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import InvalidSpec, InvalidValue, WeightsError
+from zoo.errors import InvalidSpec, InvalidValue, WeightsError, counted
 from zoo.files import open_to_read, read_exactly, write_atomically
 from zoo.spec import Plan, Spec
 
@@ -402,7 +402,7 @@ def _difference(expected: Mapping[str, object], found: Mapping[str, object]) -> 
         parts = [("lacks", missing), ("has besides", surplus)]
         return (
             "; ".join(
-                f"it {verb} {len(names)} tensors, e.g. {names[0]!r:.120}"
+                f"it {verb} {counted(len(names), 'tensor')}, e.g. {names[0]!r:.120}"
                 for verb, names in parts
                 if names
             )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.train.processes import of_all
 
 _KEY = "epoch_state"
@@ -50,7 +50,7 @@ class EpochState(Callback):
             return
         if len(self._kept) != trainer.world_size:
             raise InvalidValue(
-                f"The run was stopped inside an epoch, with {len(self._kept)} processes; "
+                f"The run was stopped inside an epoch, with {counted(len(self._kept), 'process', 'processes')}; "
                 f"resume it with as many, not with {trainer.world_size}."
             )
         _take_up(pl_module, self._kept[trainer.global_rank])

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from zoo.errors import InvalidValue, ZooError, first_line
+from zoo.errors import InvalidValue, ZooError, counted, first_line
 from zoo.spec import ImageInput, Spec
 from zoo.train import require_lightning
 from zoo.train.batches import EpochBatches, WholeSplit
@@ -280,8 +280,9 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
     except (KeyboardInterrupt, SystemExit):
         kept = f"Nothing was trained yet. Delete {folder.path}, and start again."
         if folder.checkpoint.exists():
+            are = "is" if trainer.current_epoch == 1 else "are"
             kept = (
-                f"{trainer.current_epoch} complete epochs are kept. "
+                f"{counted(trainer.current_epoch, 'complete epoch')} {are} kept. "
                 f"Go on with: zoo train --resume {folder.path}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
@@ -302,7 +303,7 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."
         if trainer.current_epoch:
-            kept = f"The {trainer.current_epoch} epochs before are kept in {folder.path}."
+            kept = f"What the {counted(trainer.current_epoch, 'epoch')} before learned is kept in {folder.path}."
         raise NotFinite(
             f"{error} Training stops. {kept} Try a lower learning rate, gradient_clip, or precision '32'."
         ) from None

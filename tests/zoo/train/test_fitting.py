@@ -219,7 +219,7 @@ def test_resuming_keeps_the_average_too(data: Data, new_model: NewModel, tmp_pat
         if len(lines) == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="1 complete epochs are kept"):
+    with pytest.raises(Interrupted, match="1 complete epoch is kept"):
         fit(new_model(), data, recipe, tmp_path / "broken", report=interrupt)
     resumed = fit(new_model(), data, recipe, tmp_path / "broken", resume=True)
     files = [fitted.path.with_name("last.safetensors") for fitted in (whole, resumed)]

@@ -164,7 +164,7 @@ def test_ctrl_c_again_stops_at_once(
         send()
         send()
 
-    with pytest.raises(Interrupted, match=r"Stopped at once\. 1 complete epochs are kept"):
+    with pytest.raises(Interrupted, match=r"Stopped at once\. 1 complete epoch is kept"):
         fit(at_batch(new_model(), 15, twice), data, RECIPE, folder)
     assert (folder / "last.ckpt").read_bytes() == kept
     resume(data, new_model, folder)
