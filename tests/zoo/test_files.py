@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from zoo import InvalidValue, WeightsError
-from zoo.files import locked, read_whole, write_atomically
+from zoo.files import locked, read_whole, reserved, write_atomically
 
 
 def test_a_file_is_written_and_read_back(tmp_path: Path) -> None:
@@ -201,3 +201,17 @@ def test_one_at_a_time_is_in_a_locked_folder(tmp_path: Path) -> None:
         write_atomically(tmp_path / "f", b"")
     with locked(tmp_path / "gone"):
         assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_reserved_folder_is_nobody_elses(tmp_path: Path) -> None:
+    """Nobody waits; afterwards it is free, as it is where there are no locks, or the folder is gone."""
+    with reserved(tmp_path) as free, reserved(tmp_path) as second:
+        assert (free, second) == (True, False)
+    with (
+        mock.patch("fcntl.flock", side_effect=OSError(errno.ENOLCK, "")),
+        reserved(tmp_path) as free,
+    ):
+        assert free
+    for folder in (tmp_path, tmp_path / "gone"):
+        with reserved(folder) as free:
+            assert free
