@@ -280,9 +280,8 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
     except (KeyboardInterrupt, SystemExit):
         kept = f"Nothing was trained yet. Delete {folder.path}, and start again."
         if folder.checkpoint.exists():
-            are = "is" if trainer.current_epoch == 1 else "are"
             kept = (
-                f"{counted(trainer.current_epoch, 'complete epoch')} {are} kept. "
+                f"{counted(trainer.current_epoch, 'complete epoch')} {_are(trainer)} kept. "
                 f"Go on with: zoo train --resume {folder.path}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
@@ -303,7 +302,13 @@ def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."
         if trainer.current_epoch:
-            kept = f"What the {counted(trainer.current_epoch, 'epoch')} before learned is kept in {folder.path}."
+            before = counted(trainer.current_epoch, "epoch")
+            kept = f"The {before} before {_are(trainer)} kept in {folder.path}."
         raise NotFinite(
             f"{error} Training stops. {kept} Try a lower learning rate, gradient_clip, or precision '32'."
         ) from None
+
+
+def _are(trainer: Any) -> str:
+    """The verb to the epochs that are complete."""
+    return "is" if trainer.current_epoch == 1 else "are"

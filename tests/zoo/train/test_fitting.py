@@ -240,7 +240,7 @@ def test_a_loss_that_breaks_later_keeps_what_was_good(
         with torch.no_grad():
             model.classifier.weight.fill_(float("inf"))
 
-    expected = rf"in epoch 2, batch 1\. .* The 1 epochs before are kept in {folder}"
+    expected = rf"in epoch 2, batch 1\. .* The 1 epoch before is kept in {folder}"
     with pytest.raises(ZooError, match=expected):
         fit(model, data, RECIPE, folder, report=spoil)
     assert (folder / "best.safetensors").read_bytes() == kept[0]

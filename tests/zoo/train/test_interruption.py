@@ -225,7 +225,7 @@ def test_a_loss_that_is_no_number_is_not_kept(
         monkeypatch.setattr(task, "_sums", lambda *_: torch.tensor([math.nan, 0, 20]))
         send()
 
-    with pytest.raises(ZooError, match=r"became nan in epoch 2\..* The 1 epochs before are kept"):
+    with pytest.raises(ZooError, match=r"became nan in epoch 2\..* The 1 epoch before is kept"):
         fit(at_batch(new_model(), 15, spoil), data, RECIPE, folder)
     assert (folder / "last.ckpt").read_bytes() == kept
 
