@@ -165,9 +165,11 @@ class Task(LightningModule):
             hook.remove()
         return scores
 
-    def _augment_spectrogram(self, _module: nn.Module, _inputs: Any, x: Tensor) -> Tensor:
+    def _augment_spectrogram(self, module: Any, inputs: Any, x: Tensor) -> Tensor:
+        _, *masks = inputs  # (N, T) of the samples, where the clips are of several lengths
+        mask = module.downsample_mask(masks[0]) if masks and masks[0] is not None else None
         for augment in self.spectral:
-            x = augment(x, self.generator)
+            x = augment(x, self.generator, mask=mask)
         return x
 
     def _blended(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

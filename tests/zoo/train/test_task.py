@@ -136,6 +136,32 @@ def test_clips_are_shifted_within_their_own_length() -> None:
     assert int((short[:, :20] != 0).any(1).sum()) > 5
 
 
+def test_spectrograms_are_hidden_within_their_own_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask of the samples comes to the augmentation as that of the frames; without one there is none."""
+    model = zoo.compose(
+        {"name": "audio_cnn", "widths": [4], "depths": 1, "sample_rate": 1000, "num_mels": 8},
+        input={"kind": "audio", "sample_rate": 1000},
+        num_classes=2,
+    )
+    task = Task(model, Recipe(augment=({"name": "spec_augment"},)), steps=1)
+    seen: list[tuple[torch.Size, torch.Tensor | None]] = []
+
+    def note(x: torch.Tensor, _generator: object, mask: torch.Tensor | None) -> torch.Tensor:
+        seen.append((x.shape, mask))
+        return x
+
+    monkeypatch.setattr(task, "spectral", [note])
+    x, labels = torch.randn(2, 1, 200), torch.tensor([0, 1])
+    mask = torch.arange(200) < torch.tensor([[100], [200]])
+    task.training_step(Batch(x * mask[:, None], labels, mask), 0)
+    task.training_step(Batch(x, labels, None), 0)
+    (shape, frames), (_, none) = seen
+    assert frames is not None
+    assert frames.shape == (2, shape[-1])
+    assert frames.sum(1).tolist() == [shape[-1] // 2, shape[-1]]
+    assert none is None
+
+
 def test_sums_are_as_precise_as_the_device_can() -> None:
     """Apple's knows no float64."""
     precisions = [precision_of_sums(torch.device(name)) for name in ("cpu", "cuda", "mps")]

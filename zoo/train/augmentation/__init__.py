@@ -1,7 +1,7 @@
 """Augmentation of whole batches: every sample changes in its own way, by a few tensor operations.
 
 Each class takes its options as keywords, and a batch with a generator; it returns a new batch of the same
-shape and dtype. Those of waveforms take `mask` as well, that of the batch. The generator alone decides: the same
+shape and dtype. Those of sounds take `mask` as well, that of the batch or of its frames. The generator alone decides: the same
 state gives the same batch. A new augmentation is a class in the file of its kind, and its name in
 `AUGMENTATIONS`.
 """
@@ -22,7 +22,7 @@ from zoo.train.augmentation.texts import WordDropout
 
 Augmentation = Callable[
     ..., Tensor
-]  # (batch, generator), and for waveforms (batch, generator, mask=...)
+]  # (batch, generator), and for sounds (batch, generator, mask=...)
 
 # By what they change: `spectrogram` is the map that a backbone for sounds makes first.
 AUGMENTATIONS: dict[str, dict[str, type[Any]]] = {

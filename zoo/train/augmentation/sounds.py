@@ -1,7 +1,7 @@
 """Augmentation of sounds: batches of waveforms (N, C, T), or of the spectrograms (N, C, M, F) made of them.
 
-Clips of several lengths come with a mask (N, T), True where a clip is: each is changed within its own length, and
-silence stays behind it.
+Clips of several lengths come with a mask (N, T), or (N, F) of the frames, True where a clip is: each is changed within
+its own length, and silence stays behind it.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class Speed:
 class SpecAugment:
     """Hide bands of each spectrogram in time and in pitch (Park et al. 2019, arXiv 1904.08779).
 
-    What is hidden becomes 0, which is the mean of a normalised spectrogram.
+    Widths in time are shares of the clip's own frames, however long the batch is. What is hidden becomes 0, which is the mean of a normalised spectrogram.
 
     Args:
         times: Bands in time, at least 0.
-        time_share: Greatest width of one, as a share of the frames, in [0, 1].
+        time_share: Greatest width of one, as a share of the clip's frames, in [0, 1].
         pitches: Bands in pitch, at least 0.
         pitch_share: Greatest width of one, as a share of the mel bands, in [0, 1].
     """
@@ -117,16 +117,16 @@ class SpecAugment:
         self.times, self.time_share = times, time_share
         self.pitches, self.pitch_share = pitches, pitch_share
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, mask: Tensor | None = None) -> Tensor:
         """Return the spectrograms with their bands hidden."""
-        count, _, bands, frames = x.shape
-        time = _hidden(count, frames, self.times, self.time_share, generator)[:, None, None]
-        pitch = _hidden(count, bands, self.pitches, self.pitch_share, generator)[:, None, :, None]
-        return x.masked_fill((time | pitch).to(x.device), 0)
+        bands = torch.full((len(x), 1), x.shape[2], device=x.device)
+        time = _hidden(_lengths(x, mask), x.shape[3], self.times, self.time_share, generator)
+        pitch = _hidden(bands, x.shape[2], self.pitches, self.pitch_share, generator)
+        return x.masked_fill(time[:, None, None] | pitch[:, None, :, None], 0)
 
 
 def _lengths(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Samples of each clip (N, 1)."""
+    """Samples or frames of each clip (N, 1)."""
     if mask is None:
         return torch.full((len(x), 1), x.shape[-1], device=x.device)
     return mask.sum(1, keepdim=True)
@@ -142,9 +142,11 @@ def _spread(places: Tensor, x: Tensor) -> Tensor:
     return places[:, None].expand(-1, x.shape[1], -1)
 
 
-def _hidden(count: int, size: int, bands: int, share: float, generator: Generator) -> Tensor:
-    """Which of `size` places some bands hide, (count, size)."""
-    width = (torch.rand(count, bands, 1, generator=generator) * (share * size + 1)).long()
-    first = (torch.rand(count, bands, 1, generator=generator) * (size - width + 1)).long()
-    places = torch.arange(size)
+def _hidden(lengths: Tensor, size: int, bands: int, share: float, generator: Generator) -> Tensor:
+    """Which of `size` places some bands hide, (N, size), each within the first `lengths` (N, 1)."""
+    drawn = [torch.rand(len(lengths), bands, 1, generator=generator) for _ in range(2)]
+    own = lengths[:, None]  # (N, 1, 1)
+    width = (drawn[0].to(own.device) * (share * own + 1)).long()
+    first = (drawn[1].to(own.device) * (own - width + 1)).long()
+    places = torch.arange(size, device=lengths.device)
     return ((places >= first) & (places < first + width)).any(1)

@@ -126,6 +126,25 @@ def test_spec_augment_hides_bands() -> None:
     assert torch.equal(none(_sounds(ndim=4), Generator()), _sounds(ndim=4))
 
 
+def test_bands_in_time_are_shares_of_a_clips_own_frames() -> None:
+    """Of clips of 10 and 30 frames in one batch, and nowhere behind their ends."""
+    lengths = torch.tensor([10, 30]).repeat(300)
+    mask = torch.arange(30) < lengths[:, None]
+    options = {"times": 1, "time_share": 0.2, "pitches": 0}
+    augment = make_augmentation({"name": "spec_augment", **options})
+    hidden = augment(_sounds(600, ndim=4), Generator().manual_seed(0), mask=mask) == 0
+    assert not bool((hidden & ~mask[:, None, None]).any())
+    columns = hidden.all(2)[:, 0]  # (N, F)
+    assert [int(columns[lengths == length].sum(1).max()) for length in (10, 30)] == [2, 6]
+    assert bool(columns[lengths == 10].any(0)[:10].all())
+    assert bool(columns[lengths == 30].any(0).all())
+    whole = torch.ones(600, 30, dtype=torch.bool)
+    alike = [
+        augment(_sounds(600, ndim=4), Generator().manual_seed(0), mask=m) for m in (whole, None)
+    ]
+    assert torch.equal(*alike)
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [
