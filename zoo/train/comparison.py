@@ -24,6 +24,7 @@ from zoo.grammar import to_text
 from zoo.spec import Spec
 from zoo.train.data.listing import some
 from zoo.train.dunnett import probabilities
+from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ def asked_run(folder: Path) -> Run:
     """
     asked = RunFolder(folder).read()
     spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")
-    return Run(folder, spec, asked["recipe"], asked["data"], {}, 0.0, RunFolder.conditions(asked))
+    # With every field: of one that was added since, the default stands for what was before.
+    recipe = Recipe.from_data(asked["recipe"], where=f"{folder}: recipe").to_data()
+    return Run(folder, spec, recipe, asked["data"], {}, 0.0, RunFolder.conditions(asked))
 
 
 def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:

@@ -274,6 +274,16 @@ def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
         read_run(folder)
 
 
+def test_a_run_of_before_a_field_was_added_is_a_seed_as_others(make_run: MakeRun) -> None:
+    """What its recipe does not say is the default."""
+    folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("ab")]
+    run = json.loads((folders[1] / "run.json").read_text())
+    run["recipe"]["whiten"] = False
+    (folders[1] / "run.json").write_text(json.dumps(run))
+    (row,) = make_rows([read_run(folder) for folder in folders], "validation/top1")
+    assert (row.title, len(row.values)) == ("none", 2)
+
+
 def test_runs_that_began_otherwise_are_rows_of_their_own(make_run: MakeRun) -> None:
     """With other weights, or on other splits; the titles say so."""
     folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("abc")]
