@@ -92,9 +92,8 @@ class KeepBest(Callback):
         pl_module.log_dict(trained)  # for the loggers
         batches = trainer.train_dataloader.sampler
         compiling, self._compiling = self._compiling, 0.0
-        apart = (
-            compiling if len(batches) > 1 else 0.0
-        )  # the first batch, which is no measure of others
+        # The first batch is left aside, unless it is the only one.
+        apart = compiling if len(batches) > 1 else 0.0
         samples = (len(batches) - (apart > 0.0)) * batches.batch_size
         figures = {
             "epoch": trainer.current_epoch + 1,

@@ -1,8 +1,8 @@
 """Augmentation of whole batches: every sample changes in its own way, by a few tensor operations.
 
 Each class takes its options as keywords, and a batch with a generator; it returns a new batch of the same
-shape and dtype. Those of sounds take `mask` as well, that of the batch or of its frames. The generator alone decides: the same
-state gives the same batch. A new augmentation is a class in the file of its kind, and its name in
+shape and dtype. Those of sounds take `mask` as well, that of the batch or of its frames. The generator alone
+decides: the same state gives the same batch. A new augmentation is a class in the file of its kind, and its name in
 `AUGMENTATIONS`.
 """
 

@@ -92,7 +92,8 @@ class Speed:
 class SpecAugment:
     """Hide bands of each spectrogram in time and in pitch (Park et al. 2019, arXiv 1904.08779).
 
-    Widths in time are shares of the clip's own frames, however long the batch is. What is hidden becomes 0, which is the mean of a normalised spectrogram.
+    Widths in time are shares of the clip's own frames, however long the batch is. What is hidden becomes 0, which is
+    the mean of a normalised spectrogram.
 
     Args:
         times: Bands in time, at least 0.
