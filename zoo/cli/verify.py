@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 
 SUMMARY = "hash weights on this machine again, and name those that are damaged"
 
@@ -28,7 +28,9 @@ def run(args: Namespace) -> int:
     damaged = [one for one in done if one.problem]
     for one in damaged:
         say(f"damaged: {one.path} {one.problem}; it should have sha256 {one.sha256}")
-    say(f"{len(done) - len(damaged)} of {len(done)} files are what they should be.")
+    whole = len(done) - len(damaged)
+    are = "is what it" if whole == 1 else "are what they"
+    say(f"{whole} of {counted(len(done), 'file')} {are} should be.")
     if damaged:
         say(
             "`zoo get REF` fetches again what is damaged in the cache; a registry's folder, copy again."

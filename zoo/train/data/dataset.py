@@ -76,7 +76,7 @@ def check_kind(name: str, kind: str, asked: Mapping[str, Any]) -> None:
     if wanted != kind:
         takes, holds = _PLURALS.get(wanted, wanted), _PLURALS[kind]
         raise InvalidValue(
-            f"The model takes {takes}, but the data {name} are {holds}. Give it {takes}, or take a model whose backbone "
+            f"The model takes {takes}, but the data {name!r} are {holds}. Give it {takes}, or take a model whose backbone "
             f"is for {holds}."
         )
 

@@ -236,7 +236,7 @@ def test_data_of_another_kind_are_refused(
     """Before they are read."""
     root = make_files(tmp_path / "s", sounds)
     with pytest.raises(
-        InvalidValue, match=r"takes images, but the data s are sounds\. Give it images, or take"
+        InvalidValue, match=r"takes images, but the data 's' are sounds\. Give it images, or take"
     ):
         _open(root, {"kind": "image", "channels": 3})
 
