@@ -6,13 +6,16 @@ Any number of processes may do so at once in the same folder: each takes what no
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import join, quote
 from typing import TYPE_CHECKING
 
+from zoo.cli.beginning import begin
 from zoo.cli.data_arguments import data_words
+from zoo.cli.resuming import resume
 from zoo.cli.terminal import say
+from zoo.cli.training import OVERRIDES
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
@@ -21,21 +24,15 @@ if TYPE_CHECKING:
     from zoo.train.subject import Subject
 
 
-def train_planned(
-    args: Namespace, begin: Callable[[Subject, Path], int], resume: Callable[[Path], int]
-) -> int:
+def train_planned(args: Namespace) -> int:
     """Train, or go on with, whatever has not ended.
-
-    Args:
-        args: Of the command.
-        begin: Trains something in a folder, and returns the exit code.
-        resume: Goes on with a run, and returns the exit code.
 
     Returns:
         The exit code: that of the first training that did not come to its end.
 
     Raises:
-        InvalidValue: The plan has an error, or a folder holds another training than the plan has.
+        InvalidValue: The plan has an error, an option does not go with it, or a folder holds another training than
+            the plan has.
         UnknownName: The plan has no such row.
     """
     from zoo.files import reserved
@@ -43,6 +40,7 @@ def train_planned(
     from zoo.train.processes import Processes
     from zoo.train.run_folder import RunFolder, Taken
 
+    _check_words(args)
     plan = read_plan(Path(args.plan))
     trainings = _chosen(plan, args.only)
     if args.data is None:
@@ -65,7 +63,7 @@ def train_planned(
             with reserved(folder.path) as free:  # asked at once, and by the training itself again
                 if not free:
                     raise Taken(training.folder)
-            code = resume(folder.path) if begun else begin(plan.subject(training), folder.path)
+            code = _go_on(args, folder) if begun else _begin(args, plan.subject(training), folder)
         except Taken:
             say("Another process trains it.")
             elsewhere.append(folder)
@@ -77,6 +75,22 @@ def train_planned(
     words = join(["--plan", args.plan, *data_words(args)])
     say(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
     return 0
+
+
+def _check_words(args: Namespace) -> None:
+    for name in ("what", "start", "finetune", "reproduce", *OVERRIDES):
+        value = getattr(args, name)
+        if value is not None and value is not False:
+            said = value if name == "what" else f"--{name.replace('_', '-')}"
+            raise InvalidValue(f"--plan says what is trained, and how; leave {said} out.")
+
+
+def _begin(args: Namespace, subject: Subject, folder: RunFolder) -> int:
+    return begin(Namespace(**{**vars(args), "what": args.plan, "output": folder.path}), subject)
+
+
+def _go_on(args: Namespace, folder: RunFolder) -> int:
+    return resume(Namespace(**{**vars(args), "resume": folder.path}))
 
 
 def _chosen(plan: Plan, rows: Sequence[str] | None) -> list[Training]:

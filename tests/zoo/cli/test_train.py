@@ -19,7 +19,7 @@ import torch
 
 import zoo
 from zoo.cli import main
-from zoo.cli.train import _few_steps
+from zoo.cli.beginning import _few_steps
 from zoo.train.data import open_data
 from zoo.train.data.request import DataRequest
 from zoo.train.evaluation import evaluate
