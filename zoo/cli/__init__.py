@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE, PROBLEM, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
-_PATIENCE = 10.0  # seconds until a process that torchrun started says an error that the first has not said
+_PATIENCE = 10.0  # seconds that the other processes of torchrun leave the first one to say an error
 
 
 class Command(NamedTuple):

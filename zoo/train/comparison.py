@@ -47,6 +47,7 @@ class Run(NamedTuple):
         seconds: Time that it took.
         conditions: What else it depends on: the weights that it began with, how the data were divided, and what
             was done with samples that are amiss.
+        digests: Of the samples of each split, as far as they were noted.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Run(NamedTuple):
     figures: dict[str, float]
     seconds: float
     conditions: Mapping[str, Any] = MappingProxyType({})
+    digests: Mapping[str, str] = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -154,7 +156,16 @@ def asked_run(folder: Path) -> Run:
     spec = Spec.from_data(asked["spec"], where=f"{folder}: spec")
     # With every field: of one that was added since, the default stands for what was before.
     recipe = Recipe.from_data(asked["recipe"], where=f"{folder}: recipe").to_data()
-    return Run(folder, spec, recipe, asked["data"], {}, 0.0, RunFolder.conditions(asked))
+    return Run(
+        folder,
+        spec,
+        recipe,
+        asked["data"],
+        {},
+        0.0,
+        RunFolder.conditions(asked),
+        asked.get("digests") or {},
+    )
 
 
 def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
@@ -165,7 +176,7 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
         figure: Which figure, e.g. `test/top1`.
 
     Raises:
-        InvalidValue: The runs are on several data sets, or one seed comes twice.
+        InvalidValue: The runs are on several data sets, or one seed comes twice, or was trained on other samples.
         UnknownName: A run lacks the figure.
     """
     groups: dict[str, list[Run]] = {}
@@ -181,6 +192,7 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
         groups.setdefault(_identity(run), []).append(run)
     for group in groups.values():
         _check_seeds(group)
+        _check_samples(group)
     titles = _titles([group[0] for group in groups.values()])
     return [
         Row(title, tuple(group), tuple(run.figures[figure] for run in group))
@@ -286,6 +298,18 @@ def _check_seeds(group: Sequence[Run]) -> None:
                 f"{seen[seed]} and {run.folder} are the same training with the same seed; name one of them."
             )
         seen[seed] = run.folder
+
+
+def _check_samples(group: Sequence[Run]) -> None:
+    noted: dict[str, tuple[str, Path]] = {}
+    for run in group:
+        for split, digest in run.digests.items():
+            there, folder = noted.setdefault(split, (digest, run.folder))
+            if there != digest:
+                raise InvalidValue(
+                    f"{folder} and {run.folder} are the same training, but the {split} split of {run.data} had other "
+                    "samples in between; leave one of them out."
+                )
 
 
 def _titles(runs: Sequence[Run]) -> list[str]:

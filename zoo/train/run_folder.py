@@ -79,10 +79,10 @@ class RunFolder:
             run = _read_json(self._run)
         except FileNotFoundError:
             why = f"it has no {self._run.name}" if self.path.is_dir() else "there is no such folder"
-            raise InvalidValue(f"{self.path} holds no run to resume: {why}.") from None
+            raise InvalidValue(f"{self.path} holds no run: {why}.") from None
         except (OSError, ValueError) as error:
             raise InvalidValue(
-                f"{self.path} holds no run to resume: {self._run.name} cannot be read ({error})."
+                f"{self.path} holds no run: {self._run.name} cannot be read ({error})."
             ) from None
         if not isinstance(run, dict) or not {"spec", "recipe", "data"} <= run.keys():
             raise InvalidValue(

@@ -140,7 +140,7 @@ def test_a_file_is_trained_evaluated_and_resumed(
         (["nowhere.yaml", "--data", "mnist"], "nowhere.yaml cannot be read"),
         (["plain_cnn + avg"], "zoo train needs --data"),
         (["plain_cnn + avg", "--data", "mnist", "--epochs", "0"], "recipe.epochs: 0 is not"),
-        (["--resume", "nowhere"], "nowhere holds no run to resume"),
+        (["--resume", "nowhere"], "nowhere holds no run"),
     ],
 )
 def test_what_is_asked_is_checked_before_what_trains_is_imported(
@@ -295,7 +295,7 @@ def test_the_folder_is_named_after_the_file(
             "mnist is the name of a data set; say with --root",
         ),
         (["x.yaml", "--data", "mnist", "--root", "."], "x.yaml cannot be read"),
-        (["--resume", "nowhere"], "nowhere holds no run to resume"),
+        (["--resume", "nowhere"], "nowhere holds no run"),
         (["plain_cnn + avg", "--data", "mnist", "--threads", "0"], "--threads is 0"),
         (["x.yaml", "--epochs", "two"], "invalid int value: 'two'"),
     ],

@@ -274,6 +274,18 @@ def test_a_run_that_has_not_ended_is_told(make_run: MakeRun) -> None:
         read_run(folder)
 
 
+def test_seeds_on_other_samples_are_refused(make_run: MakeRun) -> None:
+    """A folder that has grown has its name still; runs of before samples were noted pass."""
+    folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("abc")]
+    for folder, digest in zip(folders[1:], "12", strict=True):
+        run = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**run, "digests": {"test": digest}}))
+    runs = [read_run(folder) for folder in folders]
+    assert len(make_rows(runs[:2], "validation/top1")) == 1
+    with pytest.raises(InvalidValue, match=r"b and .*c are the same training, but the test split"):
+        make_rows(runs, "validation/top1")
+
+
 def test_a_run_of_before_a_field_was_added_is_a_seed_as_others(make_run: MakeRun) -> None:
     """What its recipe does not say is the default."""
     folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("ab")]

@@ -35,10 +35,10 @@ def test_a_run_file_of_others_is_refused(folder: Path) -> None:
 
 def test_a_folder_without_a_run_is_refused(folder: Path) -> None:
     """One that is not there, and one that holds something else."""
-    with pytest.raises(InvalidValue, match=r"holds no run to resume: there is no such folder\.$"):
+    with pytest.raises(InvalidValue, match=r"holds no run: there is no such folder\.$"):
         RunFolder(folder).read()
     folder.mkdir()
-    with pytest.raises(InvalidValue, match=r"holds no run to resume: it has no run\.json\.$"):
+    with pytest.raises(InvalidValue, match=r"holds no run: it has no run\.json\.$"):
         RunFolder(folder).read()
 
 
