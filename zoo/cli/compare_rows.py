@@ -95,6 +95,7 @@ class Table(NamedTuple):
 
     def _notes(self) -> Iterator[str]:
         from zoo.train.comparison import pooled
+        from zoo.train.data.listing import some
 
         tested = any(line.verdict and line.verdict.probability is not None for line in self.lines)
         spread = pooled(line.row for line in self.lines)
@@ -118,7 +119,7 @@ class Table(NamedTuple):
             rows = {line.row.title for line in self.lines if line.row.values}
             begun = [training.folder for training in missing if training.title in rows]
             of = f"{len(missing)} of {len(self.plan.trainings if self.plan else ())} trainings"
-            yield f"Missing: {of}{', ' + ', '.join(begun) + ' among them' if begun else ''}."
+            yield f"Missing: {of}{f', {some(begun)} among them' if begun else ''}."
 
 
 def _cells(line: Line, of: str) -> list[str]:
