@@ -36,6 +36,7 @@ def train_planned(args: Namespace) -> int:
         UnknownName: The plan has no such row.
     """
     from zoo.files import reserved
+    from zoo.train import require_lightning
     from zoo.train.plan import read_plan
     from zoo.train.processes import Processes
     from zoo.train.run_folder import RunFolder, Taken
@@ -45,6 +46,7 @@ def train_planned(args: Namespace) -> int:
     trainings = _chosen(plan, args.only)
     if args.data is None:
         raise InvalidValue(f"The plan is for {plan.data}; say where they are: --data (and --root).")
+    require_lightning()
     if Processes.here().size > 1:
         raise InvalidValue(
             "A plan's trainings are of one process each; start the command several times instead, once a core."

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.spec import Spec
+from zoo.train.data.listing import some
 from zoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
     from zoo.train.run_folder import RunFolder
-
-_NAMED = 3  # samples, as examples
 
 
 def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> None:
@@ -68,7 +67,7 @@ def _changes(folder: RunFolder, data: Data) -> str:
         return f"their splits are drawn, and {folder.path} has no splits.json to say how they were"
     then, now = _all(before or {}), _all(data.members)
     found = [
-        f"{_count(names)} {'is' if len(names) == 1 else 'are'} {what} ({_some(names)})"
+        f"{counted(len(names), 'sample')} {'is' if len(names) == 1 else 'are'} {what} ({some(sorted(names))})"
         for what, names in (("new", now - then), ("gone", then - now))
         if names
     ]
@@ -84,12 +83,3 @@ def _changes(folder: RunFolder, data: Data) -> str:
 
 def _all(members: Mapping[str, Sequence[str]]) -> set[str]:
     return {name for names in members.values() for name in names}
-
-
-def _count(names: set[str]) -> str:
-    return f"{len(names):,} {'sample' if len(names) == 1 else 'samples'}"
-
-
-def _some(names: set[str]) -> str:
-    shown = ", ".join(sorted(names)[:_NAMED])
-    return f"{shown}, ..." if len(names) > _NAMED else shown

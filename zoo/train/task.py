@@ -60,6 +60,8 @@ class Task(LightningModule):
             scores: Tensor = model(*inputs)
             return scores
 
+        if compiled:  # what was compiled for another model counts against this one, up to a limit
+            torch.compiler.reset()
         # A function: a compiled module would stand beside the model, with the same weights, in checkpoints.
         self.train_scores = torch.compile(train_scores) if compiled else train_scores
         self.normalize = make_normalization(model.spec.input)

@@ -45,7 +45,7 @@ def run(drawn: Data, new_model: NewModel, folder: Path) -> Path:
         ),
         (
             {"train": [*"abefgh"], "validation": ["c"], "test": []},
-            r": 4 samples are new \(e, f, g, \.\.\.\), 1 sample is gone \(d\)\. Bring them back .* another run",
+            r": 4 samples are new \(e, f, g, h\), 1 sample is gone \(d\)\. Bring them back .* another run",
         ),
         ({"train": ["a", "c"], "validation": ["b"], "test": ["d"]}, "are divided otherwise"),
     ],
