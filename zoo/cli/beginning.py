@@ -158,7 +158,10 @@ def _begin_with(args: Namespace, subject: Subject) -> _Beginning:
 
 def _check_data(args: Namespace, subject: Subject, data: Data) -> None:
     if subject.data not in (None, data.name):
-        raise InvalidValue(f"{args.what} is for {subject.data}, and these data are {data.name}.")
+        raise InvalidValue(
+            f"{args.what} is for {subject.data}, and these data are called {data.name}. Give others, or write "
+            f"'data: {data.name}' into it."
+        )
 
 
 def _few_steps(samples: int, batch_size: int) -> list[str]:
