@@ -13,6 +13,7 @@ finding, else 0. Needs `pip install atheris`.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import subprocess
@@ -25,8 +26,10 @@ TARGETS = ("reader", "registry", "refs", "grammar", "weights", "loading")
 _RUNS = re.compile(r"stat::number_of_executed_units: (\d+)|#(\d+)\t")
 
 
-def fuzz(target: str, seconds: int, keep: Path, *, runs: int = -1) -> tuple[int, str]:
-    """Fuzz one target for a time.
+def fuzz(
+    target: str, seconds: int, keep: Path, *, runs: int = -1, seed: int = 0
+) -> tuple[int, str]:
+    """Fuzz one target for a time. The seed 0 stands for another one each time.
 
     Returns:
         How many inputs were run, and what was found; empty if it is nothing.
@@ -41,6 +44,7 @@ def fuzz(target: str, seconds: int, keep: Path, *, runs: int = -1) -> tuple[int,
             place,
             f"-max_total_time={seconds}",
             f"-runs={runs}",
+            f"-seed={seed}",
             "-timeout=10",
             "-rss_limit_mb=3072",
             "-max_len=4096",
@@ -74,12 +78,17 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", default=TARGETS, metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--runs", type=int, default=-1, help="inputs for each target")
+    parser.add_argument("--seed", type=int, default=0, help="for the same inputs again; 0: others")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "zoo-fuzz")
     arguments = parser.parse_args()
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("atheris is missing: pip install atheris")
     arguments.keep.mkdir(parents=True, exist_ok=True)
     found = False
     for target in arguments.targets:
-        runs, finding = fuzz(target, arguments.seconds, arguments.keep, runs=arguments.runs)
+        runs, finding = fuzz(
+            target, arguments.seconds, arguments.keep, runs=arguments.runs, seed=arguments.seed
+        )
         print(f"{target}: {runs} inputs, {'a finding' if finding else 'nothing found'}", flush=True)
         if finding:
             print(finding, f"The input is in {arguments.keep}.", sep="\n")

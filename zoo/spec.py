@@ -55,6 +55,11 @@ class AudioInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channels: int = 1
     seconds: float | None = None
 
+    @property
+    def length(self) -> int | None:
+        """The most samples of a channel, at least one; None takes clips as they are."""
+        return None if self.seconds is None else max(1, round(self.seconds * self.sample_rate))
+
 
 class TextInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Token numbers (N, L): 0 is padding, 1 any unknown token, then the vocabulary in its order.
@@ -363,8 +368,8 @@ def _input_rules(block: Input) -> list[tuple[bool, str, object, str]]:
         rules.append(
             (block.sample_rate >= 1, "input.sample_rate", block.sample_rate, "at least 1 Hz")
         )
-        seconds = block.seconds is None or block.seconds > 0
-        rules.append((seconds, "input.seconds", block.seconds, "positive"))
+        seconds = block.seconds is None or 0.0 < block.seconds * block.sample_rate < math.inf
+        rules.append((seconds, "input.seconds", block.seconds, "positive and finite"))
     elif isinstance(block, TextInput):
         size = block.vocabulary_size >= 0 and block.vocabulary_bytes >= 0
         rules.append((size, "input.vocabulary_size", block.vocabulary_size, "at least 0"))

@@ -137,6 +137,7 @@ def test_components_are_named_once_in_the_order_of_the_road() -> None:
 
 
 IMAGE = {"kind": "image", "channels": 3}
+AUDIO = {"kind": "audio", "sample_rate": 8000}
 SE = {"name": "se", "slot": "branch"}
 
 
@@ -156,6 +157,10 @@ SE = {"name": "se", "slot": "branch"}
         ({"input": {**IMAGE, "mean": [0.5]}}, r"input\.mean.*one value for each of 3 channels"),
         ({"input": {**IMAGE, "std": [0, 1, 1]}}, r"input\.std: .* is not positive"),
         ({"input": {**IMAGE, "mean": [float("nan")] * 3}}, r"input\.mean: .* is not finite"),
+        ({"input": {**AUDIO, "seconds": float("inf")}}, r"input\.seconds: inf is not .*finite"),
+        ({"input": {**AUDIO, "seconds": 1e308}}, r"input\.seconds: 1e\+308 is not .*finite"),
+        ({"input": {**AUDIO, "seconds": float("nan")}}, r"input\.seconds: nan is not .*finite"),
+        ({"input": {**AUDIO, "seconds": 0}}, r"input\.seconds: 0\.0 is not positive"),
         ({"input": {**IMAGE, "crop": 0}}, r"input\.crop: 0\.0 is not in \(0, 1\]"),
         ({"input": {**IMAGE, "crop": 1.5}}, r"input\.crop: 1\.5 is not in \(0, 1\]"),
         ({"input": {"kind": "audio", "sample_rate": 0}}, r"input\.sample_rate: 0 is not"),

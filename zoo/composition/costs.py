@@ -23,7 +23,7 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from zoo.composition.model import Model
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, first_line
 from zoo.spec import INPUT_AXES, AudioInput, ImageInput, Input, TextInput
 
 _PRODUCTS = {torch.ops.aten.mul: 0, torch.ops.aten.mul_: 0}
@@ -77,7 +77,7 @@ def cost(module: nn.Module, shape: Sequence[int] | None = None) -> Cost:
             except Exception as error:
                 raise InvalidValue(
                     f"zoo.cost: {type(module).__name__} does not run on one sample of shape "
-                    f"{tuple(x.shape[1:])} without its numbers: {type(error).__name__}: {error}"
+                    f"{tuple(x.shape[1:])} without its numbers: {first_line(error)}"
                 ) from error
     return Cost(sum(one.numel() for one in module.parameters()), counter.multiply_adds)
 
@@ -134,18 +134,22 @@ def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
             f"zoo.cost: this {type(module).__name__} takes any size; give shape=({axes}), that of one "
             "sample without the batch."
         )
-    if isinstance(block, TextInput):
-        return torch.zeros(1, *shape, dtype=torch.long)
     dtypes = (p.dtype for p in module.parameters() if p.is_floating_point())
-    return torch.zeros(1, *shape, dtype=next(dtypes, torch.float32))
+    dtype = torch.long if isinstance(block, TextInput) else next(dtypes, torch.float32)
+    try:
+        return torch.zeros(1, *shape, dtype=dtype)
+    except (RuntimeError, TypeError) as error:  # a side, or their product, beyond torch's integers
+        raise InvalidValue(
+            f"zoo.cost: no sample has the shape {tuple(shape)}: {first_line(error)}"
+        ) from error
 
 
 def input_shape(block: Input) -> tuple[int, ...] | None:
     """The shape of one sample as an input block has it; None where it leaves the size open."""
     if isinstance(block, ImageInput) and block.size is not None:
         return (block.channels, *block.size)
-    if isinstance(block, AudioInput) and block.seconds is not None:
-        return (block.channels, round(block.seconds * block.sample_rate))
+    if isinstance(block, AudioInput) and block.length is not None:
+        return (block.channels, block.length)
     if isinstance(block, TextInput) and block.length is not None:
         return (block.length,)
     return None

@@ -40,9 +40,9 @@ class AudioTransform:
         """
         sound, rate = _open(sample)
         x = resample(self._mixed(sound), rate, self.spec.sample_rate)
-        if self.spec.seconds is None:
+        length = self.spec.length
+        if length is None:
             return x
-        length = max(1, round(self.spec.seconds * self.spec.sample_rate))
         begin = max(0, (x.shape[-1] - length) // 2)
         return x[:, begin : begin + length].contiguous()
 

@@ -131,6 +131,15 @@ def test_a_name_is_no_model() -> None:
         zoo.cost("attn_cnn_small")  # type: ignore[arg-type]  # the mistake in question
 
 
+@pytest.mark.parametrize(
+    "shape", [(3, -1, 8), (3, 10**30, 8), (3, 10**18, 10**18), (3, 8.5, 8)], ids=str
+)
+def test_what_no_sample_can_be_is_refused(shape) -> None:
+    """Sides below nothing, beyond what torch counts, and of no whole pixels; the message is one line."""
+    with pytest.raises(InvalidValue, match=r"no sample has the shape \(3, .*\): .*Error: .+$"):
+        zoo.cost(nn.Conv2d(3, 4, 3), shape)
+
+
 def test_what_does_not_run_is_refused() -> None:
     """A shape that does not fit, and a module that looks at numbers, are named."""
     with pytest.raises(
