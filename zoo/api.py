@@ -94,7 +94,7 @@ def compose(
 
     Args:
         backbone: A name, or a block `{"name": ..., <options>}`; or more in the short form,
-            `"timm/resnet50 + cbam@branch(stages=3:4) + gem"`; or a whole `Spec`, alone.
+            `"timm/resnet50 + cbam@branch(stages=3:4) + gem"`; or, alone, a whole `Spec` or its plain data.
         attention: Blocks `{"name": ..., "slot": ..., <options>}`, one or several, in order.
         head: A name or a block; by default `avg`.
         num_classes: Number of classes; None or 0 gives the pooled features.
@@ -109,6 +109,8 @@ def compose(
     """
     from zoo.spec import Spec
 
+    if isinstance(backbone, Mapping) and "backbone" in backbone:
+        backbone = Spec.from_data(backbone)
     if isinstance(backbone, Spec):
         if (
             attention
@@ -117,7 +119,7 @@ def compose(
             or labels is not None
             or input is not None
         ):
-            raise InvalidSpec("A whole Spec is composed as it is; leave the other arguments out.")
+            raise InvalidSpec("A whole spec is composed as it is; leave the other arguments out.")
         return _build(plan_for(backbone, catalog=catalog))
     input, vocabulary = without_vocabulary(input)  # noqa: A001 - as above
     spec = read_spec(

@@ -296,11 +296,12 @@ def test_a_model_without_classes_does_not_predict(model: Model) -> None:
 
 
 def test_a_whole_spec_is_composed_as_it_is(small_spec: dict[str, Any]) -> None:
-    """Alone."""
+    """Alone, as a Spec or as its plain data."""
     spec = Spec.from_data(small_spec)
-    assert zoo.compose(spec).spec == spec
-    with pytest.raises(InvalidSpec, match="A whole Spec is composed as it is"):
-        zoo.compose(spec, num_classes=3)
+    for whole in (spec, small_spec):
+        assert zoo.compose(whole).spec == spec
+        with pytest.raises(InvalidSpec, match="A whole spec is composed as it is"):
+            zoo.compose(whole, num_classes=3)
 
 
 @pytest.fixture
