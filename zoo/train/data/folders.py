@@ -73,8 +73,6 @@ def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] |
     if hold_out is not None:
         items = _held_out(name, items, hold_out)
         name = f"{name}-{hold_out[0]}-{hold_out[1]}"
-    elif all(item.split is not None for item in items) and "train" not in {i.split for i in items}:
-        raise InvalidValue(f"{name} has the splits of a data set, but no folder 'train'.")
     return Listing(name, kind, items, notes=tuple(notes))
 
 

@@ -50,6 +50,12 @@ def divide(entries: Sequence[Entry], request: DataRequest, *, data: str) -> Divi
     parts: dict[str, list[int]] = {split: [] for split in SPLITS}
     for number, entry in enumerate(entries):
         parts[entry.split or "train"].append(number)
+    if not parts["train"] and request.held_out is None:
+        there = " and ".join(split for split in SPLITS if parts[split])
+        raise InvalidValue(
+            f"{data} has the splits of a data set, {there}, but no folder 'train'. To measure a model on all that is "
+            "there: `zoo evaluate --split all`."
+        )
     made = tuple(split for split in ("validation", "test") if not parts[split])
     if made:
         _draw(entries, parts, made, request.split_seed, data)

@@ -115,10 +115,19 @@ def test_classes_with_next_to_nothing_to_measure_on_are_named() -> None:
 
 
 def test_samples_that_are_not_divided_are_together() -> None:
-    """However few of a class there are."""
-    division = undivided(_classes(a=1, b=2))
-    assert division.parts == {"train": [0, 1, 2], "validation": [], "test": []}
+    """However few of a class there are, and whatever splits they say."""
+    division = undivided([*_classes(a=1), Entry("b", "b", "b", "test")])
+    assert division.parts == {"train": [0, 1], "validation": [], "test": []}
     assert division.made == division.notes == ()
+
+
+def test_splits_without_one_to_train_on_are_refused() -> None:
+    """With the command that measures on them all the same."""
+    entries = [Entry("a", "a", "a", "test"), Entry("b", "b", "b", "validation")]
+    with pytest.raises(
+        InvalidValue, match=r"validation and test, but no folder 'train'.*--split all"
+    ):
+        _divide(entries)
 
 
 @pytest.fixture
