@@ -111,8 +111,7 @@ def _divided_as(before: Trained, args: Namespace, otherwise: str) -> DataRequest
     asked = replace(asked, **treatment)
     if asked.hold_out is None:
         return replace(asked, hold_out=before.hold_out)
-    named = f"{_name(asked)}-{asked.hold_out.replace('=', '-')}"  # fold=0 is what mr has by itself
-    if asked.hold_out != before.hold_out and before.data != named:
+    if asked.hold_out != (before.hold_out or _held_by_itself(asked)):
         had = f"--hold-out {before.hold_out}" if before.hold_out else "no --hold-out"
         raise _refused(before, had, f"--hold-out {asked.hold_out}", otherwise)
     return asked
@@ -125,9 +124,14 @@ def _refused(before: Trained, had: str, asked: str, otherwise: str) -> InvalidVa
 
 
 def _is_of(before: Trained, asked: DataRequest) -> bool:
-    """Whether the training was on these data; what is held out is a part of their name."""
-    name = _name(asked)
-    return before.data == name or before.data.startswith(f"{name}-")
+    """Whether the training was on these data; what was held out is a part of their name there."""
+    held = before.hold_out or _held_by_itself(asked)
+    return before.data == "-".join([_name(asked), *([held.replace("=", "-")] if held else [])])
+
+
+def _held_by_itself(asked: DataRequest) -> str | None:
+    """What the data hold out where nothing is said."""
+    return "fold=0" if asked.what == "mr" else None
 
 
 def _name(asked: DataRequest) -> str:

@@ -172,6 +172,8 @@ def test_a_run_is_resumed_with_its_own_seed(
         (None, Trained("m", "other", 0, "speaker=ann"), None),
         ("speaker=bob", Trained("m", "other", 0), "speaker=bob"),
         ("speaker=bob", Trained("m", "fsdd"), "speaker=bob"),
+        ("speaker=bob", Trained("m", "fsdd-two", 0), "speaker=bob"),
+        ("speaker=bob", Trained("m", "fsdd-speaker-bob", 0), "speaker=bob"),
     ],
 )
 def test_what_was_held_out_is_held_out_again(
@@ -211,6 +213,29 @@ def test_samples_that_are_amiss_are_treated_as_for_the_training() -> None:
     assert (request.leaks, request.unreadable) == ("refuse", "skip")
     request = kept_request(Namespace(**{**ARGUMENTS, "data": "mnist"}), before)
     assert (request.leaks, request.unreadable) == ("report", "refuse")
+
+
+def test_data_whose_name_goes_on_are_other_data() -> None:
+    """Only what was held out follows in the name of the same ones."""
+    before = trained("m", {"data": "cifar10-jpeg", "split_seed": 0, "leaks": "drop"})
+    for request_for in (unseen_request, kept_request):
+        assert request_for(Namespace(**{**ARGUMENTS, "data": "cifar10"}), before).leaks == "report"
+    before = before._replace(data="fsdd-speaker-ann", hold_out="speaker=ann")
+    assert unseen_request(Namespace(**ARGUMENTS), before).leaks == "drop"
+    before = before._replace(data="fsdd-two-speaker-ann")
+    assert unseen_request(Namespace(**ARGUMENTS), before).leaks == "report"
+
+
+def test_the_fold_that_mr_holds_out_by_itself_is_a_part_of_its_name() -> None:
+    """Whether it was said or not; another one is refused."""
+    for held in (None, "fold=0"):
+        before = Trained("m", "mr-fold-0", 0, held, {"leaks": "drop"})
+        for asked in (None, "fold=0"):
+            args = Namespace(**{**ARGUMENTS, "data": "mr", "hold_out": asked})
+            assert unseen_request(args, before).leaks == "drop"
+        args = Namespace(**{**ARGUMENTS, "data": "mr", "hold_out": "fold=1"})
+        with pytest.raises(InvalidValue, match="--hold-out fold=1 may measure it on samples"):
+            unseen_request(args, before)
 
 
 def test_what_a_provenance_says_in_another_form_is_not_taken_for_a_seed() -> None:
