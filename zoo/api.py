@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
 from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError
-from zoo.missing import missing_plugin
+from zoo.missing import missing_distributions, missing_plugins
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
 from zoo.refs import ExactRef
@@ -60,7 +60,8 @@ def create(
 
     Raises:
         InvalidRef: `ref` is none.
-        UnknownName: Nobody knows the name, version, or a component of it.
+        UnknownName: Nobody knows the name or version.
+        PluginError: It needs plug-ins that are not installed; the message says which.
         FetchError: They cannot be fetched.
         RegistryError: A registry takes back what it said before, or contradicts the lock file.
         WeightsError: There are no weights, or they are not what was published.
@@ -76,7 +77,7 @@ def create(
     if pretrained:
         model = _load_found(found, catalog)
     else:
-        model = _build(plan_for(found.version.spec, catalog=catalog))
+        model = _build(plan_for_version(found.version, catalog=catalog))
     return _finished(model, num_classes, trained=pretrained)
 
 
@@ -158,6 +159,21 @@ def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None
     )
 
 
+def plan_for_version(
+    version: Version, *, ref: ExactRef | None = None, catalog: Catalog | None = None
+) -> Plan:
+    """As `plan_for`, of what a registry says.
+
+    Raises:
+        PluginError: It needs plug-ins that are not installed; the message says which.
+    """
+    try:
+        return plan_for(version.spec, ref=ref, catalog=catalog)
+    except UnknownName as error:
+        offers = catalog or default_catalog()
+        raise PluginError(missing_distributions(version, error, offers)) from error
+
+
 def save(
     model: Model,
     path: str | os.PathLike[str],
@@ -203,7 +219,7 @@ def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Mod
     Raises:
         InvalidValue: `path` is none.
         WeightsError: It is no such file, is damaged, or does not hold what it says.
-        PluginError: It needs a plug-in that is not installed; the message says which.
+        PluginError: It needs plug-ins that are not installed; the message says which.
     """
     from zoo.weights import load_into, opened
 
@@ -212,12 +228,7 @@ def load(path: str | os.PathLike[str], *, catalog: Catalog | None = None) -> Mod
             f"zoo.load takes the path of a file that zoo.save wrote; got {path!r:.80}."
         )
     with opened(Path(path)) as file:
-        try:
-            plan = plan_for(file.spec, catalog=catalog)
-        except UnknownName as error:
-            offers = catalog or default_catalog()
-            raise PluginError(missing_plugin(file.metadata, str(path), error, offers)) from error
-        model = _build_for(plan, file)
+        model = _build_for(_plan_for_file(file, catalog), file)
         load_into(model, file)
     return model.eval()
 
@@ -232,7 +243,7 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
         top: How many classes to give, the likeliest first.
 
     Raises:
-        InvalidValue: The sample cannot be read, or the model has no classes.
+        InvalidValue: The sample cannot be read, or the model has no classes, or its scores are no numbers.
     """
     import torch
 
@@ -258,6 +269,10 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     finally:
         for module in training:
             module.training = True
+    if not probabilities.isfinite().all():
+        raise InvalidValue(
+            "The model's scores are no numbers: its weights are those of a training that diverged, or damaged."
+        )
     values, classes = probabilities.topk(min(top, model.num_classes))
     labels = model.labels or [f"class {number}" for number in range(model.num_classes)]
     return [
@@ -385,6 +400,8 @@ def _load_found(found: Found, offers: Catalog | None) -> Model:
     from zoo.weights import load_into, parse, without_pretrained
 
     ref = found.version.ref
+    if found.registry is not None:  # what it needs is known before anything is fetched
+        plan_for_version(found.version, catalog=catalog)
     file = parse(read_weights(found), str(ref))
     spec = without_pretrained(found.version.spec)
     if file.spec != spec:

@@ -286,6 +286,14 @@ def test_top_is_a_whole_number_of_at_least_one(model: Model, top: Any) -> None:
         zoo.predict(model, np.zeros((8, 8, 3), np.uint8), top=top)
 
 
+def test_scores_that_are_no_numbers_are_no_prediction(model: Model) -> None:
+    """One weight is enough."""
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(InvalidValue, match="scores are no numbers: its weights are"):
+        zoo.predict(model, np.zeros((8, 8, 3), np.uint8))
+
+
 def test_a_model_without_classes_does_not_predict(model: Model) -> None:
     """It says how it would."""
     model.reset_classifier(0)

@@ -127,6 +127,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
         request = unseen_request(args, trained(str(folder), before))
         if f"{split}/top1" in run.figures:
             continue
+        digest = RunFolder(folder).digest(args.model)
         model = load(RunFolder(folder).model_path(args.model))
         tokens = None if model.vocabulary is None else model.vocabulary.tokens()
         if data is None or opened != (request, model.spec.input, tokens):
@@ -141,7 +142,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
             )
         score = evaluate(model, data.split(split))
         figures = {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss}
-        RunFolder(folder).keep_evaluation(args.model, figures)
+        RunFolder(folder).keep_evaluation(digest, figures)
 
 
 def _compare_models(args: Namespace) -> None:

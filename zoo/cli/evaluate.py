@@ -14,6 +14,7 @@ from zoo.cli.unseen import trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
 
 if TYPE_CHECKING:
+    from zoo import Model
     from zoo.train.data.dataset import Data
     from zoo.train.evaluation import Score
 
@@ -49,7 +50,7 @@ def run(args: Namespace) -> int:
     from zoo.train.evaluation import evaluate, together
 
     prepare_processor(args.threads)
-    model = open_model(args.what)
+    model, digest = _opened(args.what)
     vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
     request, whole = data_request(args), args.split == "all"
     if not whole:
@@ -79,16 +80,28 @@ def run(args: Namespace) -> int:
         if published is not None:
             say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
     if not whole:
-        _keep(args.what, data, args.split, score)
+        _keep(args.what, digest, data, args.split, score)
     return 0 if holds else 1
 
 
-def _keep(what: str, data: Data, split: str, score: Score) -> None:
+def _opened(what: str) -> tuple[Model, str]:
+    """The model; and of a run's best the digest of its file, which a training may replace meanwhile."""
+    from zoo.train.run_folder import RunFolder
+
+    run = RunFolder(Path(what))
+    if file_of(what) != run.model_path("best"):
+        return open_model(what), ""
+    digest = run.digest("best")
+    model = open_model(what)
+    return (model, digest) if digest == run.digest("best") else _opened(what)
+
+
+def _keep(what: str, digest: str, data: Data, split: str, score: Score) -> None:
     """Write a figure of a run's best model down in its folder, as `zoo compare` does."""
     from zoo.train.run_folder import RunFolder
 
     run = RunFolder(Path(what))
-    if file_of(what) != run.model_path("best") or run.read()["data"] != data.name:
+    if not digest or run.read()["data"] != data.name:
         return
     if not run.knows(split, data.digests[split]):
         complain(
@@ -96,7 +109,7 @@ def _keep(what: str, data: Data, split: str, score: Score) -> None:
             f"not written down in {what}: when it was trained, the {split} split of {data.name} had other samples.",
         )
     else:
-        run.keep_evaluation("best", {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss})
+        run.keep_evaluation(digest, {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss})
 
 
 def _check_samples(what: str, data: Data, split: str) -> None:

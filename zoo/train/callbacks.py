@@ -112,9 +112,9 @@ class KeepBest(Callback):
         self.best = figures if better else self.best
         if not trainer.is_global_zero:
             return
-        self.record(self.history)
         if better:
             self.save(figures)
+        self.record(self.history)  # last: an epoch that is told of has its model
         first = f" after {compiling:.0f} s for the first batch, compiled" if compiling else ""
         self.report(_line(figures, trainer.max_epochs, best=self.best is figures, first=first))
 

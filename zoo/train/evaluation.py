@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +49,7 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
         batch_size: Samples a step, at least 1; by default as many as are quick and need little memory.
 
     Raises:
-        InvalidValue: Samples and model do not fit each other.
+        InvalidValue: Samples and model do not fit each other, or the scores are no numbers.
     """
     batch_size = _batch_size(split) if batch_size is None else batch_size
     if not len(split) or batch_size < 1:
@@ -73,6 +74,10 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
     finally:
         for module in training:
             module.training = True
+    if not math.isfinite(loss):
+        raise InvalidValue(
+            f"The model's loss is {loss}: its weights are those of a training that diverged, or damaged."
+        )
     return Score(int(hits.sum()) / len(split), loss / len(split), len(split), hits)
 
 

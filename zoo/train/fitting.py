@@ -65,7 +65,7 @@ def fit(
     """Train a model; in one process, or in each of several that torchrun or SLURM started.
 
     Args:
-        model: Its weights are where the training starts.
+        model: Its weights are where the training starts. It is put into training mode.
         data: What to train on.
         recipe: How.
         output: A folder; made if it is not there.
@@ -96,7 +96,7 @@ def fit(
     processes = Processes.here()
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
-    task = Task(model, recipe, recipe.epochs * len(train), compiled=compiled)
+    task = Task(model.train(), recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
     def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
@@ -127,6 +127,7 @@ def fit(
                 ResumableBatches(data.train, train),
                 WholeBatches(data.validation, validation),
                 folder,
+                resume=resume,
             )
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
         if processes.first and not ended:
@@ -265,12 +266,14 @@ def _trainer(
     )
 
 
-def _run(trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder) -> None:
+def _run(
+    trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder, *, resume: bool
+) -> None:
     """Let Lightning run the loop, and say what is kept where it does not come to its end."""
     from zoo.train.interruption import Stopped
     from zoo.train.task import NotFinite
 
-    checkpoint = str(folder.checkpoint) if folder.checkpoint.exists() else None
+    checkpoint = str(folder.checkpoint) if resume and folder.checkpoint.exists() else None
     try:
         trainer.fit(task, train, validation, ckpt_path=checkpoint, weights_only=True)
     except Stopped as stop:

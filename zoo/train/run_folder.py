@@ -129,6 +129,10 @@ class RunFolder:
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
             )
+        if self.checkpoint.exists():
+            raise InvalidValue(
+                f"{self.path} holds the checkpoint of a run whose {self._run.name} is gone. Choose another folder."
+            )
         if members:
             _write_json(self._splits, {name: list(names) for name, names in members.items()})
         _write_json(self._run, {**run, "digests": dict(digests or {})})
@@ -201,13 +205,13 @@ class RunFolder:
 
     def evaluations(self, which: Literal["best", "last"]) -> dict[str, float]:
         """Figures of a model that were measured after the training, e.g. `test/top1`."""
-        content = self._all_evaluations().get(self._digest(which), {})
+        content = self._all_evaluations().get(self.digest(which), {})
         return {name: float(value) for name, value in content.items()}
 
-    def keep_evaluation(self, which: Literal["best", "last"], figures: dict[str, float]) -> None:
-        """Write down figures of a model; they hold for the file as it is now, and for no other."""
+    def keep_evaluation(self, digest: str, figures: dict[str, float]) -> None:
+        """Write down figures of a model; they hold for the file of this digest, and for no other."""
         content = self._all_evaluations()
-        content.setdefault(self._digest(which), {}).update(figures)
+        content.setdefault(digest, {}).update(figures)
         _write_json(self._evaluations, content)
 
     def _all_evaluations(self) -> dict[str, dict[str, float]]:
@@ -225,8 +229,8 @@ class RunFolder:
             raise InvalidValue(f"{self._evaluations} holds no evaluations; delete it.")
         return content
 
-    def _digest(self, which: Literal["best", "last"]) -> str:
-        """Of a model's file; as the result has it where the file was not kept."""
+    def digest(self, which: Literal["best", "last"]) -> str:
+        """SHA-256 of a model's file; as the result has it where the file was not kept."""
         path = self.model_path(which)
         if not path.exists() and self.ended:
             said = _read_json(self.result).get("sha256", {}).get(which)
@@ -250,7 +254,7 @@ class RunFolder:
     ) -> None:
         """Write the figures of a run that has ended."""
         result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
-        result["sha256"] = {which: self._digest(which) for which in ("best", "last")}
+        result["sha256"] = {which: self.digest(which) for which in ("best", "last")}
         _write_json(self.result, {**result, "best": best, "history": history})
 
 

@@ -110,12 +110,7 @@ class Task(LightningModule):
         """
         if not everywhere:
             return _figures("train", self.sums)
-        figures = _figures("train", self._of_all(self.sums))
-        if not math.isfinite(figures["train/loss"]):
-            raise NotFinite(
-                f"The loss became {figures['train/loss']} in epoch {self.current_epoch + 1}."
-            )
-        return figures
+        return self._finite(_figures("train", self._of_all(self.sums)), "train/loss", "loss")
 
     def on_validation_epoch_start(self) -> None:
         """Begin to sum."""
@@ -131,8 +126,18 @@ class Task(LightningModule):
             self.validated += _sums(loss, scores, batch.labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss and accuracy of the whole split."""
-        self.log_dict(_figures("validation", self._of_all(self.validated)))
+        """Log loss and accuracy of the whole split.
+
+        Raises:
+            NotFinite: The loss is NaN or infinite: the last step of the epoch can spoil the weights, too.
+        """
+        figures = _figures("validation", self._of_all(self.validated))
+        self.log_dict(self._finite(figures, "validation/loss", "validation loss"))
+
+    def _finite(self, figures: dict[str, float], name: str, what: str) -> dict[str, float]:
+        if not math.isfinite(figures[name]):
+            raise NotFinite(f"The {what} became {figures[name]} in epoch {self.current_epoch + 1}.")
+        return figures
 
     def _of_all(self, sums: Tensor) -> Tensor:
         """The sums of all processes together."""
@@ -176,7 +181,10 @@ class Task(LightningModule):
 
     def _blended(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mixup (Zhang et al. 2018, arXiv 1710.09412): scores and loss of images, each blended with another."""
-        share = self.random.betavariate(self.recipe.mixup, self.recipe.mixup)
+        drawn = self.random.betavariate(self.recipe.mixup, self.recipe.mixup)
+        share = max(
+            drawn, 1 - drawn
+        )  # the label that counts as the right one is that of the greater part
         other = torch.randperm(len(x), generator=self.generator).to(x.device)
         scores = self._scores(torch.lerp(x[other], x, share), None)
         own, others = self._loss(scores, labels), self._loss(scores, labels[other])
@@ -238,6 +246,8 @@ def make_optimizer(model: Model, recipe: Recipe) -> Optimizer:
 
 def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRScheduler | None:
     """The recipe's schedule over `steps` steps; None where the learning rate is constant."""
+    if steps < 2:  # a cycle of one step would be at its end, where the rate is next to nothing
+        return None
     if recipe.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=steps)
     if recipe.schedule == "onecycle":

@@ -13,6 +13,9 @@ from PIL import Image
 
 import zoo
 from zoo.cli import main
+from zoo.train.data.splits import Split
+from zoo.train.evaluation import Score, evaluate
+from zoo.train.run_folder import RunFolder
 from zoo.weights import parse
 
 REVIEWS = "".join(
@@ -213,6 +216,27 @@ def test_figures_of_other_data_of_the_same_name_are_not_kept(
     assert "had other samples" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--data", str(photos), "--threads", "1"]) == 0
     assert (run / "evaluations.json").exists()
+
+
+def test_a_figure_belongs_to_the_weights_that_were_measured(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training may save a better model meanwhile, of which nothing is known yet."""
+    run = tmp_path / "run"
+    assert _train(PLAIN_CNN, "--data", photos, "--output", run, epochs=1) == 0
+    measured = RunFolder(run).digest("best")
+
+    def slow(model: zoo.Model, split: Split) -> Score:
+        score = evaluate(model, split)
+        for parameter in model.parameters():
+            parameter.data.zero_()
+        zoo.save(model, run / "best.safetensors")
+        return score
+
+    monkeypatch.setattr("zoo.train.evaluation.evaluate", slow)
+    assert main(["evaluate", str(run), "--data", str(photos), "--threads", "1"]) == 0
+    assert RunFolder(run).evaluations("best") == {}
+    assert json.loads((run / "evaluations.json").read_text()).keys() == {measured}
 
 
 def test_each_run_is_measured_on_data_as_it_takes_them(photos: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from zoo.errors import InvalidValue, UnknownName
 from zoo.spec import Spec
 from zoo.train.comparison import (
     Row,
+    Which,
     intervals,
     judge,
     judge_models,
@@ -25,6 +26,12 @@ from zoo.train.dunnett import probabilities
 from zoo.train.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
+
+
+def keep(folder: Path, which: Which, figures: dict[str, float]) -> None:
+    """Write down figures of a run's model, as it is now."""
+    run = RunFolder(folder)
+    run.keep_evaluation(run.digest(which), figures)
 
 
 def test_runs_that_differ_by_seed_are_one_row(make_run: MakeRun) -> None:
@@ -237,7 +244,7 @@ def test_figures_measured_afterwards_belong_to_the_file_they_were_measured_on(
 ) -> None:
     """When the file changes they are no longer said of it."""
     folder = make_run("run", 0.8)
-    RunFolder(folder).keep_evaluation("last", {"test/top1": 0.75})
+    keep(folder, "last", {"test/top1": 0.75})
     assert read_run(folder).figures["test/top1"] == 0.75
     assert "test/top1" not in read_run(folder, "best").figures
     (folder / "last.safetensors").write_bytes(b"trained on")

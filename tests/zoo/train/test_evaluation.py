@@ -64,3 +64,14 @@ def test_what_does_not_fit_is_refused(data: Data, new_model: Callable[[], zoo.Mo
         evaluate(model, ImageSplit(split.images[:0], split.labels[:0]))
     with pytest.raises(InvalidValue, match="A label is 5; the model has 3 classes"):
         evaluate(model, ImageSplit(split.images, torch.full((30,), 5)))
+
+
+def test_a_loss_that_is_no_number_is_no_figure(
+    data: Data, new_model: Callable[[], zoo.Model]
+) -> None:
+    """Its accuracy would be that of the first class."""
+    model = new_model()
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(InvalidValue, match="loss is nan: its weights are those of a training that"):
+        evaluate(model, data.test)

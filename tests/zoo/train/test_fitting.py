@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -25,6 +26,7 @@ from zoo.train.evaluation import evaluate
 from zoo.train.fitting import Interrupted, complete_spec, fit
 from zoo.train.processes import Processes
 from zoo.train.recipe import Recipe
+from zoo.train.run_folder import RunFolder
 from zoo.train.task import Task
 
 RECIPE = Recipe(
@@ -113,6 +115,58 @@ def test_a_loss_that_is_not_finite_stops_the_training(
     ):
         fit(model, data, RECIPE, folder)
     assert not (folder / "best.safetensors").exists()
+
+
+def test_a_last_step_that_spoils_the_weights_stops_the_training(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """The training loss was a number to the end; it is the validation that finds out."""
+    recipe = msgspec.structs.replace(
+        RECIPE, epochs=1, batch_size=200, optimizer="sgd", learning_rate=1e30, schedule="constant"
+    )
+    with pytest.raises(ZooError, match=r"validation loss became nan in epoch 1\. .* No epoch"):
+        fit(new_model(), data, recipe, folder)
+    assert not (folder / "best.safetensors").exists()
+
+
+def test_a_model_in_eval_mode_is_trained_as_one_in_training_mode(
+    data: Data, new_model: NewModel, tmp_path: Path
+) -> None:
+    """As `zoo.load` gives it; its statistics move, too."""
+    recipe = msgspec.structs.replace(RECIPE, epochs=1)
+    histories = [
+        fit(model, data, recipe, tmp_path / name).history[0]["validation/loss"]
+        for name, model in (("train", new_model().train()), ("eval", new_model().eval()))
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_checkpoint_without_its_run_is_not_gone_on_with(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """A fresh training would end as the one whose files are gone."""
+    folder.mkdir()
+    (folder / "last.ckpt").write_bytes(b"of another run")
+    with pytest.raises(InvalidValue, match=r"the checkpoint of a run whose run\.json is gone"):
+        fit(new_model(), data, RECIPE, folder)
+    assert (folder / "last.ckpt").read_bytes() == b"of another run"
+
+
+def test_a_full_disk_in_the_first_epoch_can_be_resumed(
+    data: Data, new_model: NewModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No figures are written down of a model that could not be saved, so that the epoch is trained again."""
+    whole = fit(new_model(), data, RECIPE, tmp_path / "whole")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "save_model", full)
+        with pytest.raises(ZooError, match="Make room, and go on with"):
+            fit(new_model(), data, RECIPE, tmp_path / "broken")
+    resumed = fit(new_model(), data, RECIPE, tmp_path / "broken", resume=True)
+    assert resumed.best["validation/loss"] == whole.best["validation/loss"]
 
 
 def test_a_folder_with_a_run_is_not_overwritten(

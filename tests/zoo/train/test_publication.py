@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import InvalidValue, UnknownName
+from zoo.train.comparison import Which
 from zoo.train.publication import figures_of_runs
 from zoo.train.run_folder import RunFolder
 
 MakeRun = Callable[..., Path]
+
+
+def keep(folder: Path, which: Which, figures: dict[str, float]) -> None:
+    """Write down figures of a run's model, as it is now."""
+    run = RunFolder(folder)
+    run.keep_evaluation(run.digest(which), figures)
 
 
 def test_several_seeds_give_mean_deviation_and_the_value_of_the_first(make_run: MakeRun) -> None:
@@ -27,8 +34,8 @@ def test_what_was_measured_afterwards_comes_along(make_run: MakeRun) -> None:
     """Accuracies of the best model; a loss is none, and the last model's are of other weights."""
     folders = [make_run(f"run{seed}", 0.8, seed=seed) for seed in range(2)]
     for number, folder in enumerate(folders):
-        RunFolder(folder).keep_evaluation("best", {"test/top1": 0.7 + 0.1 * number, "test/loss": 1})
-        RunFolder(folder).keep_evaluation("last", {"test/top1": 0.1})
+        keep(folder, "best", {"test/top1": 0.7 + 0.1 * number, "test/loss": 1})
+        keep(folder, "last", {"test/top1": 0.1})
     assert figures_of_runs(folders)["squares/test/top1"] == pytest.approx(
         {"mean": 0.75, "std": 0.070711, "seeds": 2, "value": 0.7}
     )
@@ -39,7 +46,7 @@ def test_a_figure_of_some_runs_only_is_refused(make_run: MakeRun) -> None:
     """A mean over two of three would be called one over three."""
     folders = [make_run(f"run{seed}", 0.8, seed=seed) for seed in range(3)]
     for folder in folders[:2]:
-        RunFolder(folder).keep_evaluation("best", {"test/top1": 0.7})
+        keep(folder, "best", {"test/top1": 0.7})
     with pytest.raises(UnknownName, match="run2 has no test/top1"):
         figures_of_runs(folders)
 

@@ -84,6 +84,15 @@ def test_schedules_go_where_they_say(new_model: Callable[[], zoo.Model]) -> None
     assert all(abs(max(values) - 0.5) < 1e-6 for values in rates.values())
 
 
+def test_a_cycle_of_one_step_stays_at_its_rate(new_model: Callable[[], zoo.Model]) -> None:
+    """Its end is its beginning, where hardly anything would be learned."""
+    for name in ("onecycle", "cosine"):
+        recipe = Recipe(optimizer="sgd", learning_rate=0.5, schedule=name)
+        optimizer = make_optimizer(new_model(), recipe)
+        assert make_schedule(optimizer, recipe, 1) is None
+        assert optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_the_backbone_may_learn_more_slowly(new_model: Callable[[], zoo.Model]) -> None:
     """By its share of the learning rate, which the schedule keeps; a share of 0 freezes it."""
     model = new_model()
@@ -102,15 +111,20 @@ def test_the_backbone_may_learn_more_slowly(new_model: Callable[[], zoo.Model]) 
     assert trained == {"classifier.weight", "classifier.bias"}
 
 
-def test_mixup_blends_scores_and_losses(new_model: Callable[[], zoo.Model]) -> None:
-    """The loss is that of blended images, by the share that the generator drew, with both classes."""
+@pytest.mark.parametrize(("seed", "less"), [(1, True), (0, False)])
+def test_mixup_blends_scores_and_losses(
+    new_model: Callable[[], zoo.Model], seed: int, less: bool
+) -> None:
+    """The loss is that of blended images, with both classes; the own image has the greater part."""
     model = new_model().eval()
     task = Task(model, Recipe(mixup=1.0, label_smoothing=0.1), 1)
     x, labels = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
-    task.random.seed(4)
+    task.random.seed(seed)
     task.generator.manual_seed(4)
     _, loss = task._blended(x, labels)
-    share = random.Random(4).betavariate(1.0, 1.0)
+    drawn = random.Random(seed).betavariate(1.0, 1.0)
+    assert (drawn < 0.5) == less
+    share = max(drawn, 1 - drawn)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(4))
     scores = model(share * x + (1 - share) * x[order])
     target = share * one_hot(labels, 3) + (1 - share) * one_hot(labels[order], 3)
