@@ -141,7 +141,9 @@ def _cells(line: Line, of: str) -> list[str]:
 def _verdict(verdict: Verdict) -> str:
     if verdict.probability is None:
         return "nothing can be said"
-    chance = f"p {verdict.probability:.2g}"
+    # Five places are certain of what is computed.
+    shown = verdict.probability >= 1e-4
+    chance = f"p {verdict.probability:.2g}" if shown else "p < 0.0001"
     if verdict.is_noise:
         return f"within noise ({chance})"
     return f"{'higher' if verdict.difference > 0 else 'lower'} ({chance})"

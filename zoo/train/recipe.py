@@ -170,8 +170,13 @@ _PACES: dict[str, dict[str, float]] = {
 }
 
 
+def usual_pace(optimizer: object) -> dict[str, float]:
+    """Learning rate and weight decay that suit an optimizer; nothing for what is none."""
+    return _PACES.get(optimizer if isinstance(optimizer, str) else "", {})
+
+
 def _defaults(source: Input, optimizer: object) -> dict[str, Any]:
-    pace = _PACES.get(optimizer if isinstance(optimizer, str) else "", {})
+    pace = usual_pace(optimizer)
     if isinstance(source, ImageInput):
         side = min(source.size or (32, 32))
         augment: list[dict[str, Any]] = [{"name": "crop", "padding": max(1, side // 8)}]

@@ -10,7 +10,7 @@ from zoo.errors import InvalidValue, UnknownName
 from zoo.grammar import is_short_form, parse
 from zoo.plugins import catalog
 from zoo.spec import Spec
-from zoo.train.recipe import Recipe
+from zoo.train.recipe import Recipe, usual_pace
 
 if TYPE_CHECKING:
     from zoo.spec import Version
@@ -117,7 +117,8 @@ def finetuning_recipe(recipe: Mapping[str, Any], *, whole: bool) -> dict[str, An
             is kept.
     """
     kept = {key: value for key, value in recipe.items() if not whole or key in _UNPACED}
-    return {"learning_rate": 1e-3, "backbone_rate": 0.1, **kept}
+    pace = usual_pace(kept.get("optimizer", Recipe().optimizer)).get("learning_rate", 1e-3) / 2
+    return {"learning_rate": pace, "backbone_rate": 0.1, **kept}
 
 
 _UNPACED = ("augment", "batch_size", "channels_last", "label_smoothing", "mixup", "precision")

@@ -142,3 +142,12 @@ def test_fine_tuning_has_a_pace_of_its_own() -> None:
         "augment": ["flip"],
     }
     assert finetuning_recipe(recipe, whole=False) == {**recipe, "backbone_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adadelta", 0.5), ("adamw", 1e-3), ("sgd", 0.025), ("none", 5e-4)]
+)
+def test_the_pace_of_fine_tuning_is_that_of_the_optimizer(optimizer: str, rate: float) -> None:
+    """Half of what it has from the start; a name that is none is refused later, with the recipe."""
+    tuned = finetuning_recipe({"optimizer": optimizer}, whole=False)
+    assert tuned == {"optimizer": optimizer, "learning_rate": rate, "backbone_rate": 0.1}
