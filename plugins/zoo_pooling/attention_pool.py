@@ -85,6 +85,10 @@ class AttentionPool(nn.Module):
         heads = functional.scaled_dot_product_attention(query, key, value, attn_mask=keep)
         return masking.zero_empty(self.merge(heads.flatten(1)), mask).to(x.dtype)
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the vectors of positions, which are no weights of a map."""
+        return {"positions"}
+
     def _positions(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return the table at the size of the map, (N or 1, C, *spatial)."""
         table = self.positions.unsqueeze(0)  # (1, S, ..., C)

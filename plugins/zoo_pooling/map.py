@@ -95,3 +95,7 @@ class MultiHeadAttentionPool(nn.Module):
         if self.mlp is not None:
             y = y + self.mlp(y)
         return masking.zero_empty(y, mask).to(x.dtype)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the seed, a vector with an axis for the query."""
+        return {"seed"}

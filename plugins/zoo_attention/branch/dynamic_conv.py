@@ -91,6 +91,10 @@ class DynamicConv(MixedKernels):
             channel=torch.linalg.vector_norm(self._kernel(x, mask)[1].flatten(2), dim=2)
         )
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the biases of the kernels, which have an axis more than others."""
+        return {"bias"}
+
     def _kernel(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the share of each kernel, (N, K), and their mixture, (N, C, C / groups, *kernel)."""
         check_call(self, x, mask)

@@ -25,7 +25,7 @@ from zoo import AttentionMap
 from zoo_attention.checks import check_call, check_construction, check_integer
 from zoo_attention.self_attention import reading
 from zoo_attention.self_attention.heads import check_heads, join_heads
-from zoo_attention.self_attention.relative import relative_scores
+from zoo_attention.self_attention.relative import OffsetTables, relative_scores
 
 
 class BottleneckSelfAttention(nn.Module):
@@ -56,7 +56,7 @@ class BottleneckSelfAttention(nn.Module):
         self.size = size
         self.scale = (channels // num_heads) ** -0.5
         self.project = nn.Linear(channels, 3 * channels, bias=False)
-        self.offsets = nn.ParameterList(
+        self.offsets = OffsetTables(
             torch.randn(2 * size - 1, channels // num_heads) * self.scale for _ in range(ndim)
         )
 

@@ -27,7 +27,7 @@ from zoo import AttentionMap
 from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
 from zoo_attention.self_attention import reading, windows
 from zoo_attention.self_attention.heads import check_heads, join_heads, split_heads
-from zoo_attention.self_attention.relative import relative_scores
+from zoo_attention.self_attention.relative import OffsetTables, relative_scores
 
 
 class HaloAttention(nn.Module):
@@ -73,9 +73,7 @@ class HaloAttention(nn.Module):
         self.scale = width**-0.5
         self.project = nn.Linear(channels, 3 * channels, bias=False)
         number = 2 * (block_size + halo_size) - 1
-        self.offsets = nn.ParameterList(
-            torch.randn(number, width) * self.scale for _ in range(ndim)
-        )
+        self.offsets = OffsetTables(torch.randn(number, width) * self.scale for _ in range(ndim))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what each position has read."""

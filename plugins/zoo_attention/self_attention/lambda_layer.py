@@ -104,6 +104,10 @@ class LambdaLayer(nn.Module):
         _, key = self._project(x, mask)
         return AttentionMap(spatial=key.mean((1, 2)).reshape(x.shape[0], *x.shape[2:]))
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the vectors of places, which are no weights of a map."""
+        return {"embedding"}
+
     def _project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return all projections, (N, D, P), and the normalized keys, (N, k, u, P)."""
         check_call(self, x, mask)

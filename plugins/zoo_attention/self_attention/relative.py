@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class OffsetTables(nn.ParameterList):
+    """For each axis, the vectors of its offsets, (offsets, d)."""
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of all: they say where things are, and are no weights of a map."""
+        return {name for name, _ in self.named_parameters()}
 
 
 def relative_scores(query: Tensor, tables: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
