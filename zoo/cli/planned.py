@@ -12,7 +12,7 @@ from shlex import join, quote
 from typing import TYPE_CHECKING
 
 from zoo.cli.beginning import begin
-from zoo.cli.data_arguments import data_words
+from zoo.cli.data_arguments import TREATMENTS, data_words
 from zoo.cli.resuming import resume
 from zoo.cli.terminal import say
 from zoo.cli.training import OVERRIDES
@@ -43,6 +43,8 @@ def train_planned(args: Namespace) -> int:
 
     _check_words(args)
     plan = read_plan(Path(args.plan))
+    _check_conditions(args, plan)
+    args = Namespace(**{**vars(args), **plan.conditions})
     trainings = _chosen(plan, args.only)
     if args.data is None:
         raise InvalidValue(f"The plan is for {plan.data}; say where they are: --data (and --root).")
@@ -85,6 +87,17 @@ def _check_words(args: Namespace) -> None:
         if value is not None and value is not False:
             said = value if name == "what" else f"--{name.replace('_', '-')}"
             raise InvalidValue(f"--plan says what is trained, and how; leave {said} out.")
+
+
+def _check_conditions(args: Namespace, plan: Plan) -> None:
+    """See that the options ask for what the plan says, so that whoever reads it knows how all was trained."""
+    for name, usual in (("split_seed", 0), *((name, ways[0]) for name, ways in TREATMENTS.items())):
+        asked, planned = getattr(args, name), plan.conditions.get(name, usual)
+        if asked not in (None, planned):
+            raise InvalidValue(
+                f"--{name.replace('_', '-')} is {asked}, but {args.plan} is for {name}: {planned}. Write "
+                f"'{name}: {asked}' into the plan, or leave the option out."
+            )
 
 
 def _begin(args: Namespace, subject: Subject, folder: RunFolder) -> int:

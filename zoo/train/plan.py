@@ -7,15 +7,18 @@ specs:
   none: resnet_cifar + avg
   se: resnet_cifar + se@branch(reduction=4) + avg
 
-What its recipe leaves out is what `zoo train` would take.
+What its recipe leaves out is what `zoo train` would take. `split_seed`, `leaks` and `unreadable` may be said, too, as
+its options of these names; what is held out is a part of the data's name.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,7 +30,10 @@ from zoo.registry.reader import read_yaml
 from zoo.spec import Spec
 from zoo.train.comparison import Row, Run
 from zoo.train.recipe import Recipe, recipe_for
+from zoo.train.run_folder import RunFolder
 from zoo.train.subject import Subject
+
+_TITLE = re.compile(r"[^\W_][\w@.+-]*")  # of which a folder's name is made
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +41,9 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     seeds: Annotated[list[int], Meta(min_length=1)]
     recipe: dict[str, Any]
     specs: Annotated[dict[str, str], Meta(min_length=1)]
+    split_seed: int = 0
+    leaks: Literal["report", "drop", "refuse"] = "report"
+    unreadable: Literal["refuse", "skip"] = "refuse"
 
 
 class Training(NamedTuple):
@@ -55,7 +64,7 @@ class Training(NamedTuple):
     @property
     def folder(self) -> str:
         """A name for its run's folder."""
-        return f"{self.title.replace('@', '_')}-seed{self.recipe['seed']}"
+        return f"{_folder_name(self.title)}-seed{self.recipe['seed']}"
 
 
 class Plan(NamedTuple):
@@ -64,10 +73,12 @@ class Plan(NamedTuple):
     Attributes:
         data: On which data set.
         trainings: Seed by seed, so that the first rows can be compared early.
+        conditions: How the data are divided and treated, as far as it is out of the ordinary.
     """
 
     data: str
     trainings: tuple[Training, ...]
+    conditions: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def titles(self) -> list[str]:
@@ -81,7 +92,8 @@ class Plan(NamedTuple):
 
     def training_of(self, run: Run) -> Training | None:
         """The training that a run is; None if the plan has no such one."""
-        if run.data != self.data or "started_from" in run.conditions:
+        conditions = {name: value for name, value in run.conditions.items() if name != "hold_out"}
+        if run.data != self.data or conditions != self.conditions:
             return None
         done = _identity(run.spec, Recipe.from_data(run.recipe))
         for training in self.trainings:
@@ -128,12 +140,13 @@ def read_plan(path: Path) -> Plan:
         file = msgspec.convert(data, _File)
     except msgspec.ValidationError as error:
         raise InvalidValue(f"{path}: {error}. A plan has data, seeds, recipe and specs.") from None
-    specs = {}
-    for title, text in file.specs.items():
-        try:
-            specs[title] = read_spec(text)
-        except ZooError as error:
-            raise InvalidValue(f"{path}: specs.{title}: {error}") from None
+    if "seed" in file.recipe:
+        raise InvalidValue(
+            f"{path}: recipe.seed: the seeds of a plan are under 'seeds'; leave it out."
+        )
+    if len(set(file.seeds)) < len(file.seeds):
+        raise InvalidValue(f"{path}: seeds: {file.seeds} has one twice; each is trained once.")
+    specs = _specs(file.specs, path)
     recipes = [{**file.recipe, "seed": seed} for seed in file.seeds]
     for recipe in recipes:
         Recipe.from_data(recipe, where=f"{path}: recipe")
@@ -142,10 +155,55 @@ def read_plan(path: Path) -> Plan:
         for recipe in recipes
         for title, spec in specs.items()
     ]
-    return Plan(file.data, tuple(trainings))
+    request = {name: getattr(file, name) for name in ("split_seed", "leaks", "unreadable")}
+    return Plan(file.data, tuple(trainings), RunFolder.conditions({"request": request}))
+
+
+def _specs(texts: Mapping[str, str], path: Path) -> dict[str, Spec]:
+    """The spec of each title."""
+    specs = {}
+    for title, text in texts.items():
+        if not _TITLE.fullmatch(title):
+            raise InvalidValue(
+                f"{path}: specs: {title!r} cannot be a title, of which a folder's name is made. Write letters, digits "
+                "and _ @ . + - alone, and a letter or a digit first."
+            )
+        try:
+            specs[title] = read_spec(text)
+        except ZooError as error:
+            raise InvalidValue(f"{path}: specs.{title}: {error}") from None
+    _check_distinct(specs, path)
+    return specs
+
+
+def _check_distinct(specs: Mapping[str, Spec], path: Path) -> None:
+    """See that no two rows share a folder, or would be the same training."""
+    folders: dict[str, str] = {}
+    blocks: dict[str, str] = {}
+    for title, spec in specs.items():
+        other = folders.setdefault(_folder_name(title), title)
+        if other != title:
+            raise InvalidValue(
+                f"{path}: specs: {other} and {title} would be trained in the same folders; call one of them otherwise."
+            )
+        other = blocks.setdefault(_blocks(spec), title)
+        if other != title:
+            raise InvalidValue(
+                f"{path}: specs: {other} and {title} are the same (their input follows from the data); leave one of "
+                "them out."
+            )
+
+
+def _folder_name(title: str) -> str:
+    return title.replace("@", "_")
 
 
 def _identity(spec: Spec, recipe: Recipe) -> str:
-    """What a training is; its input and classes follow from the data."""
+    """What a training is."""
+    return json.dumps([_blocks(spec), recipe.to_data()], sort_keys=True)
+
+
+def _blocks(spec: Spec) -> str:
+    """What of a spec is its own; its input and classes follow from the data."""
     blocks = {name: spec.to_data().get(name) for name in ("backbone", "attention", "head")}
-    return json.dumps([blocks, recipe.to_data()], sort_keys=True)
+    return json.dumps(blocks, sort_keys=True)

@@ -162,3 +162,25 @@ def test_other_data_and_other_plans_are_refused(
     assert main(words) == 2
     expected = f"{tmp_path / 'runs' / 'none-seed0'} holds another training than the plan has"
     assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_plan_says_how_its_data_are_divided_and_treated(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that asks for something else is refused, and so is a run that was trained with something else."""
+    words, run = [*words, "--only", "none"], tmp_path / "runs" / "none-seed0" / "run.json"
+    assert main([*words, "--leaks", "drop"]) == 2
+    message = (
+        f"--leaks is drop, but {words[2]} is for leaks: report. Write 'leaks: drop' into the plan"
+    )
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "--split-seed", "3"]) == 2
+    assert not (tmp_path / "runs").exists()
+    Path(words[2]).write_text(f"{PLAN}leaks: drop\nsplit_seed: 3\n")
+    assert main([*words, "--leaks", "drop"]) == 0
+    request = json.loads(run.read_text())["request"]
+    assert (request["leaks"], request["split_seed"], request["unreadable"]) == ("drop", 3, "refuse")
+    assert main(words) == 0
+    Path(words[2]).write_text(PLAN)
+    assert main(words) == 2
+    assert "holds another training than the plan has" in " ".join(capsys.readouterr().err.split())

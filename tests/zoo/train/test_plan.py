@@ -92,10 +92,28 @@ def test_a_row_that_nobody_trained_is_empty(path: Path) -> None:
         ("data: squares", "dota: squares", "unknown field `dota`"),
         ("se@branch", "sse@@branch", "specs.se: "),
         ("{epochs: 2}", "{epochs: 0}", "recipe.epochs: 0 is not at least 1"),
+        ("{epochs: 2}", "{epochs: 2, seed: 3}", "recipe.seed: the seeds of a plan are under 'se"),
+        ("[0, 1]", "[0, 1, 0]", r"seeds: \[0, 1, 0\] has one twice; each is trained once"),
+        ("[0, 1]", "[0, 1]\nleaks: dropp", "Invalid enum value 'dropp'"),
+        ("  se:", "  ../../other/x:", r"specs: '../../other/x' cannot be a title.* Write letters"),
+        ("  se:", "  _se:", r"specs: '_se' cannot be a title"),
+        ("  se:", "  ..:", r"specs: '\.\.' cannot be a title"),
+        ("  se:", '  "se\\n":', r"specs: 'se\\n' cannot be a title"),
+        (
+            "  none: resnet_cifar",
+            "  se@a: resnet_cifar + eca@branch + avg\n  se_a: resnet_cifar",
+            "se@a and se_a would be trained in the same folders; call one of them otherwise",
+        ),
+        (
+            "  none:",
+            "  plain: resnet_cifar + avg\n  none: image(channels=1) ->",
+            r"plain and none are the same \(their input follows from the data\); leave one",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_plan_is_named(path: Path, old: str, new: str, message: str) -> None:
-    """With the file, and the place in it."""
+    """With the file, and the place in it; a plan that contradicts itself is none."""
+    assert old in PLAN
     path.write_text(PLAN.replace(old, new))
     with pytest.raises(InvalidValue, match=message):
         read_plan(path)
@@ -125,3 +143,19 @@ def test_what_began_with_other_weights_is_not_in_a_plan(path: Path) -> None:
     """A plan's trainings begin from nothing."""
     run = run_of(path, 0)._replace(conditions={"started_from": {"ref": "x@1.0.0"}})
     assert read_plan(path).training_of(run) is None
+
+
+def test_what_was_trained_under_other_conditions_is_not_in_a_plan(path: Path) -> None:
+    """The plan says them, or they are the ordinary ones; what is held out is a part of the data's name."""
+    ordinary, other = run_of(path, 0), run_of(path, 0)
+    other = other._replace(conditions={"split_seed": 3, "leaks": "drop"})
+    held_out = ordinary._replace(conditions={"hold_out": "speaker=ann"})
+    plan = read_plan(path)
+    assert plan.training_of(other) is None
+    assert plan.training_of(held_out) == plan.training_of(ordinary) == plan.trainings[0]
+    path.write_text(f"{PLAN}split_seed: 3\nleaks: drop\nunreadable: refuse\n")
+    plan = read_plan(path)
+    assert plan.training_of(other) == plan.trainings[0]
+    assert plan.training_of(ordinary) is None
+    skipped = other._replace(conditions={**other.conditions, "unreadable": "skip"})
+    assert plan.training_of(skipped) is None
