@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
-from zoo.cli.unseen import trained, unseen_request
+from zoo.cli.unseen import tell_of_seen, trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ def run(args: Namespace) -> int:
     model, digest = _opened(args.what)
     vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
     request, whole = data_request(args), args.split == "all"
-    if not whole:
-        request = unseen_request(args, trained(args.what, provenance(args.what)))
+    before = trained(args.what, provenance(args.what))
+    if whole:
+        tell_of_seen(request, before)
+    else:
+        request = unseen_request(args, before)
     asked = model.spec.to_data()["input"]
     data = open_data(request, asked, vocabulary=vocabulary, divided=not whole)
     if model.labels is not None and model.labels != data.labels:

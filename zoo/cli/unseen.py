@@ -71,6 +71,12 @@ def unseen_request(args: Namespace, before: Trained) -> DataRequest:
     return asked
 
 
+def tell_of_seen(asked: DataRequest, before: Trained) -> None:
+    """Say so where all samples of the data of a training are asked for."""
+    if _is_of(before, asked):
+        complain("note", f"among these samples are those that {before.what} was trained on.")
+
+
 def kept_request(args: Namespace, before: Trained) -> DataRequest:
     """What the arguments say for another training of the model, divided as before if it is on the same data.
 

@@ -83,13 +83,15 @@ def test_a_file_is_measured_on_the_splits_of_its_training(
 def test_samples_of_train_are_not_measured(
     command: str, seeds: Seeds, measured: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another seed is refused; only for every sample together it does not matter."""
+    """Another seed is refused; only for every sample together it does not matter, which is told."""
     best = seeds.runs[7] / "best.safetensors"
     assert run(command, seeds, best, "--split-seed", 0) == 2
     message = "was trained with --split-seed 7; --split-seed 0 may measure it on samples that it"
     assert message in " ".join(capsys.readouterr().err.split())
     assert measured == []
     assert run("evaluate", seeds, best, "--split-seed", 0, "--split", "all") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"among these samples are those that {best} was trained on" in told
 
 
 def test_each_run_is_measured_on_its_own_splits(
