@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
+
+from zoo.train.task import LOOKS
 
 clock = time.monotonic  # in seconds
 
@@ -127,7 +130,8 @@ class Progress(TQDMProgressBar):
     """A bar for each epoch: time left, samples a second, loss and accuracy so far."""
 
     def __init__(self, batch_size: int) -> None:
-        super().__init__(refresh_rate=1)
+        # The figures behind the bar make a device wait.
+        super().__init__(refresh_rate=LOOKS if torch.accelerator.is_available() else 1)
         self.batch_size = batch_size
 
     def init_train_tqdm(self) -> Any:

@@ -27,7 +27,7 @@ from zoo.train.data.splits import Batch
 from zoo.train.normalization import make_normalization
 from zoo.train.recipe import Recipe
 
-_LOOKS = 20  # batches from one look at the loss to the next, where a look makes the device wait
+LOOKS = 20  # batches from one look at the loss to the next, where a look makes the device wait
 
 
 class NotFinite(ZooError):
@@ -94,7 +94,7 @@ class Task(LightningModule):
         else:
             scores = self._scores(x, mask)
             loss = self._loss(scores, labels)
-        looks = 1 if loss.device.type == "cpu" else _LOOKS
+        looks = 1 if loss.device.type == "cpu" else LOOKS
         if index % looks == 0 and not torch.isfinite(loss):
             raise NotFinite(
                 f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}."

@@ -10,8 +10,9 @@ import torch
 
 from zoo.train import callbacks
 from zoo.train.batches import EpochBatches
-from zoo.train.callbacks import KeepBest
+from zoo.train.callbacks import KeepBest, Progress
 from zoo.train.data.splits import ImageSplit
+from zoo.train.task import LOOKS
 
 
 @pytest.fixture
@@ -67,3 +68,12 @@ def test_a_compiler_does_not_count_as_training(
     assert [figures["seconds"] for figures in keeper.history] == [67.0 + count, 7.0 + count]
     assert lines[0].endswith(f"  {said}")
     assert lines[1].endswith("  10 samples/s")
+
+
+@pytest.mark.parametrize(("accelerated", "rate"), [(True, LOOKS), (False, 1)])
+def test_a_bar_seldom_makes_a_device_wait(
+    monkeypatch: pytest.MonkeyPatch, accelerated: bool, rate: int
+) -> None:
+    """As seldom as the look at the loss; a CPU waits for nothing."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerated)
+    assert Progress(128).refresh_rate == rate
