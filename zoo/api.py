@@ -159,16 +159,14 @@ def plan_for(spec: Spec, *, ref: ExactRef | None = None, catalog: Catalog | None
     )
 
 
-def plan_for_version(
-    version: Version, *, ref: ExactRef | None = None, catalog: Catalog | None = None
-) -> Plan:
+def plan_for_version(version: Version, *, catalog: Catalog | None = None) -> Plan:
     """As `plan_for`, of what a registry says.
 
     Raises:
         PluginError: It needs plug-ins that are not installed; the message says which.
     """
     try:
-        return plan_for(version.spec, ref=ref, catalog=catalog)
+        return plan_for(version.spec, catalog=catalog)
     except UnknownName as error:
         offers = catalog or default_catalog()
         raise PluginError(missing_distributions(version, error, offers)) from error
@@ -401,7 +399,7 @@ def _load_found(found: Found, offers: Catalog | None) -> Model:
 
     ref = found.version.ref
     if found.registry is not None:  # what it needs is known before anything is fetched
-        plan_for_version(found.version, catalog=catalog)
+        plan_for_version(found.version, catalog=offers)
     file = parse(read_weights(found), str(ref))
     spec = without_pretrained(found.version.spec)
     if file.spec != spec:
@@ -409,9 +407,19 @@ def _load_found(found: Found, offers: Catalog | None) -> Model:
         raise WeightsError(
             f"{ref} holds another model than its spec says: the spec inside the file is not that of the registry."
         )
-    model = _build_for(plan_for(spec, ref=ref, catalog=offers), file)
+    model = _build_for(_plan_for_file(file, offers, ref=ref), file)
     load_into(model, file)
     return model
+
+
+def _plan_for_file(
+    file: WeightsFile, offers: Catalog | None, *, ref: ExactRef | None = None
+) -> Plan:
+    try:
+        return plan_for(file.spec, ref=ref, catalog=offers)
+    except UnknownName as error:
+        known = offers or default_catalog()
+        raise PluginError(missing_plugins(file.metadata, file.source, error, known)) from error
 
 
 def _build_for(plan: Plan, file: WeightsFile) -> Model:

@@ -13,6 +13,7 @@ from zoo.plugins import catalog as default_catalog
 if TYPE_CHECKING:
     from zoo.registry import Registry
     from zoo.registry.index import Index
+    from zoo.registry.requirements import Missing
     from zoo.registry.selecting import Selection
 
 
@@ -55,6 +56,14 @@ class Found:
     def count(self) -> int:
         """How many there are."""
         return sum(selection.count() for _, selection in self._parts)
+
+    def unusable(self) -> tuple[int, list[Missing]]:
+        """How many more there are of which no version can be used here, and what is not installed for them."""
+        from zoo.registry.requirements import missing
+
+        counted = [one for _, selection in self._parts for one in selection.unusable()]
+        wanting = [one for _, requires in counted for one in missing(requires)]
+        return sum(count for count, _ in counted), list(dict.fromkeys(wanting))
 
     def __iter__(self) -> Iterator[VariantRow]:
         """Yield each, in order."""
@@ -99,6 +108,8 @@ def list_variants(
     catalog: Catalog | None = None,
 ) -> list[VariantRow]:
     """List the variants, each by the version that its plain name comes to.
+
+    One of which every version needs distributions that are not installed is left out.
 
     Args:
         pattern: Names to list, with `*` and `?`.
@@ -147,7 +158,7 @@ def find_variants(
 ) -> Found:
     """As `list_variants`, but without holding them all at once: there may be a hundred thousand."""
     from zoo.registry.queries import Condition, Query
-    from zoo.registry.resolving import is_met
+    from zoo.registry.requirements import is_met
     from zoo.registry.selecting import Selection
 
     names = {kind: conditions[kind] for kind in KINDS if conditions.get(kind) is not None}

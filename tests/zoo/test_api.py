@@ -221,9 +221,50 @@ def test_a_plugin_that_is_installed_but_left_out_is_not_to_be_installed(
     entry = EntryPoint("my_hooks", "my_hooks", "my-dist", "1.2")
     catalog = Catalog([*_ours(), entry], disable=["my_hooks"])
     with pytest.raises(
-        PluginError, match=r"came with my-dist 1\.2\. It is installed, but disabled\."
+        PluginError, match=r"came with my-dist 1\.2\. my-dist is installed, but disabled\.$"
     ):
         zoo.load(file_of_a_plugin, catalog=catalog)
+
+
+def test_every_plugin_that_a_file_or_a_version_needs_is_named(
+    make_registry: Any, small_spec: dict[str, Any], tmp_path: Path
+) -> None:
+    """One command installs them all; a version that has no weights says so, too."""
+    attention = [{"name": name, "slot": "branch"} for name in ("one_gate", "other_gate")]
+    spec = {**small_spec, "attention": attention}
+    requires = {"attn-zoo": ">=0.1", "no-such-one": ">=0.3", "no-other": ">=0.1"}
+    registry = make_registry(a_net={"1.0.0": {"spec": spec, "requires": requires, "blob": b"x"}})
+    for pretrained in (False, True):
+        with pytest.raises(
+            PluginError,
+            match=r"^a_net@1\.0\.0 needs what is not installed here: no-such-one >=0\.3, installed: none; .*"
+            r"Install them: pip install no-such-one no-other$",
+        ):
+            zoo.create("a_net@1.0.0", pretrained=pretrained, registries=[registry])
+    came = {
+        f"attention/{name}": [name.replace("_", "-"), "1.0"] for name in ("one_gate", "other_gate")
+    }
+    metadata = {"zoo": json.dumps({"format": 1, "spec": spec, "components": came})}
+    header = json.dumps({"__metadata__": metadata}).encode()
+    (tmp_path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(
+        PluginError,
+        match=r"needs attention/one_gate, which came with one-gate 1\.0; and attention/other_gate, .* 1\.0\. "
+        r"Install them: pip install one-gate other-gate$",
+    ):
+        zoo.load(tmp_path / "m.safetensors")
+
+
+def test_a_version_of_which_all_is_installed_says_what_nobody_offers(
+    make_registry: Any, small_spec: dict[str, Any]
+) -> None:
+    """Then a plug-in is broken or left out."""
+    spec = {**small_spec, "attention": [{"name": "one_gate", "slot": "branch"}]}
+    registry = make_registry(a_net={"1.0.0": {"spec": spec}})
+    with pytest.raises(
+        PluginError, match=r"^a_net@1\.0\.0: No plug-in offers attention/one_gate\."
+    ):
+        zoo.create("a_net", registries=[registry])
 
 
 def test_a_file_of_a_notebook_says_that_no_distribution_brings_it(

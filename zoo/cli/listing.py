@@ -21,8 +21,9 @@ from zoo.cli.terminal import (
     wrap,
 )
 from zoo.component import FAMILIES, KINDS
-from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.listing import VariantRow, find_variants, names_like
+from zoo.errors import InvalidValue, UnknownName, counted, near_misses
+from zoo.listing import Found, VariantRow, find_variants, names_like
+from zoo.registry.requirements import how_to_install
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SUMMARY = "list variants, or components"
 
 
+_MOST_NAMED = 20  # packages in one command
 # What `zoo list` and `zoo.list_variants` call alike.
 _LIMIT = 1000  # rows of a table that somebody may still want to read
 _CONDITIONS = ("backbone", "attention", "family", "head", "ndim", "max_params", "metric")
@@ -120,7 +122,22 @@ def _variants(args: Namespace) -> None:
         if (there := found.count()) > len(shown):
             complain("note", f"{len(shown)} of {there} variants are shown. All: --limit 0")
     else:
-        say(*wrap(_nothing_found(args), width()))
+        say(*wrap(_nothing_found(args, found), width()))
+    _tell_of_unusable(found)
+
+
+def _tell_of_unusable(found: Found) -> None:
+    """Say how many variants the table lacks, since what they need is not here, and how to have it."""
+    number, wanting = found.unusable()
+    if not number:
+        return
+    more = len(wanting) - _MOST_NAMED
+    for_all = f", and {more} packages more" if more > 0 else ""
+    complain(
+        "note",
+        f"{counted(number, 'variant')} not shown, for want of packages that are not installed here. "
+        f"{how_to_install(one.words for one in wanting[:_MOST_NAMED])}{for_all}",
+    )
 
 
 def _components(args: Namespace) -> None:
@@ -168,16 +185,19 @@ def component_data(component: Component) -> dict[str, object]:
     return {name: getattr(component, name) for name in fields}
 
 
-def _nothing_found(args: Namespace) -> str:
+def _nothing_found(args: Namespace, found: Found) -> str:
     from zoo.registry.queries import is_pattern
 
-    if not find_variants().count():
+    if found.unusable()[0]:
+        return "No variant of these can be used here."
+    if not find_variants().count() and not find_variants().unusable()[0]:
         return "There are no variants in any registry yet. `zoo list --components` lists what to compose one from."
     asked = [f"a name like {args.glob!r}"] if args.glob != "*" else []
     for name in _CONDITIONS:
         value = getattr(args, name)
         asked += [f"--{name.replace('_', '-')} {value}"] if value is not None else []
-    known = is_pattern(args.glob) or find_variants(args.glob).count()
+    named = find_variants(args.glob)
+    known = is_pattern(args.glob) or named.count() or named.unusable()[0]
     hint = "" if known else names_like(args.glob)
     wider = "Leave out a condition to see more, or all:" if len(asked) > 1 else "To see them all:"
     return " ".join(

@@ -70,13 +70,21 @@ def subject_of(what: str) -> Subject:
     Raises:
         ZooError: There is none of that name, or it does not say what is needed.
     """
+    from zoo.api import plan_for_version
     from zoo.grammar import is_short_form
     from zoo.train.subject import read_subject
 
     if what.endswith((".yaml", ".yml")) or is_short_form(what):
         return read_subject(what)
+    if what.endswith(".safetensors"):
+        raise InvalidValue(
+            f"{what} is a file with weights, and not a spec. To begin with its weights: zoo train SPEC --start {what}"
+        )
     with path_or_ref(what):
-        return read_subject(what)
+        subject = read_subject(what)
+    if subject.version is not None:
+        plan_for_version(subject.version)  # what it needs is said before any data are read
+    return subject
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from zoo.finding import find
 from zoo.grammar import is_short_form
 from zoo.headers import header
 from zoo.plugins import catalog
+from zoo.registry.requirements import how_to_install, missing
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -129,6 +130,7 @@ def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:
         ),
         *_line("licence", version.license or "not said"),
         *_line("requires", ", ".join(f"{name} {rule}" for name, rule in version.requires.items())),
+        *_line("missing", _missing(version)),
         *_line("versions", ", ".join(_versions(registry, version))),
         "",
     )
@@ -143,6 +145,12 @@ def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:
     }
     for title, block in blocks.items():
         say(*_block(title, block))
+
+
+def _missing(version: Version) -> str:
+    """What is to be installed before a version can be used here."""
+    wanting = missing(version.requires)
+    return how_to_install(one.words for one in wanting) if wanting else ""
 
 
 def _version_data(version: Version, registry: Registry | None) -> dict[str, Any]:

@@ -160,6 +160,14 @@ class Index:
         number: int = next(self._rows(query, values))[0]
         return number
 
+    def count_by_requirements(
+        self, rows: str, values: Sequence[Any] = ()
+    ) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield how many of the rows of a query need which distributions together."""
+        query = f"SELECT count(*), requirement FROM {rows} GROUP BY requirement"  # noqa: S608 - as above
+        for count, number in self._rows(query, values):
+            yield count, self._requirement(number)
+
     def data(self, name: str, number: VersionNumber) -> dict[str, Any]:
         """The entry of one version, as it stands in the registry."""
         key = (name, number.major, number.minor, number.patch, number.pre)

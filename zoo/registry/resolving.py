@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from zoo import __version__
-from zoo.errors import UnknownName, ZooError, near_misses
+from zoo.errors import PluginError, UnknownName, ZooError, near_misses
 from zoo.escaping import printable
 from zoo.refs import Ref
 from zoo.registry.remote import FRESH, RegistryWarning
+from zoo.registry.requirements import how_to_install, missing
 from zoo.registry.seen import RolledBack
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 # For an exact version that is not known here, an index is asked for again if it is older, in seconds.
 _JUST_NOW = 60.0
-_AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)\Z")
 
 
 class YankedWarning(UserWarning):
@@ -36,6 +34,7 @@ def resolve(ref: Ref, registries: Sequence[Registry]) -> tuple[Registry, Version
 
     Raises:
         UnknownName: No registry knows the name or the version; the message lists what there is.
+        PluginError: What it comes to needs distributions that are not installed.
         FetchError: The registry that the ref names cannot be reached, and nothing of it is cached.
         RegistryError: The registry that the ref names is broken; or one takes back what it said before.
     """
@@ -121,6 +120,7 @@ def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()
 
     Raises:
         UnknownName: None fits; the message lists those there are, and why they do not fit.
+        PluginError: Those that fit need distributions that are not installed; the message says how to install them.
     """
     known = sorted(listings, key=lambda listing: listing.number)
     if is_exact(ref):
@@ -130,12 +130,12 @@ def choose(ref: Ref, listings: Iterable[Listing], *, skipped: Sequence[str] = ()
     if fitting:
         return fitting[-1]
     have = ", ".join([*(f"{one.number}{_why_not(one)}" for one in known), *skipped])
+    if not is_exact(ref) and (wanting := [one for one in known if _only_wanting(ref, one)]):
+        raise PluginError(
+            f"{ref} needs what is not installed here. Versions of {ref.name}: {have}. "
+            f"{how_to_install(one.words for one in missing(wanting[-1].requires))}"
+        )
     raise UnknownName(f"There is no {ref}. Versions of {ref.name}: {have}.")
-
-
-def is_met(requires: Mapping[str, str]) -> bool:
-    """Whether the distributions that a version needs are installed."""
-    return not _unmet(requires)
 
 
 def is_floating_target(listing: Listing) -> bool:
@@ -143,20 +143,22 @@ def is_floating_target(listing: Listing) -> bool:
     return not _why_not(listing)
 
 
+def _only_wanting(ref: Ref, listing: Listing) -> bool:
+    """Whether a ref comes to a version as soon as what it needs is installed."""
+    return ref.allows(listing.number) and not _held_back(listing)
+
+
 def _why_not(listing: Listing) -> str:
+    if why := _held_back(listing):
+        return why
+    wanting = "; ".join(map(str, missing(listing.requires)))
+    return f" (needs {wanting})" if wanting else ""
+
+
+def _held_back(listing: Listing) -> str:
     if listing.yanked is not None:
         return " (withdrawn)"
-    if listing.number.pre:
-        return " (pre-release: ask for it exactly)"
-    return _unmet(listing.requires)
-
-
-def _unmet(requires: Mapping[str, str]) -> str:
-    for distribution, specifier in requires.items():
-        installed = _installed_version(distribution)
-        if installed is None or not _satisfies(installed, specifier):
-            return f" (needs {distribution} {specifier}, installed: {installed or 'none'})"
-    return ""
+    return " (pre-release: ask for it exactly)" if listing.number.pre else ""
 
 
 def _whole(ref: Ref, registry: Registry, listing: Listing) -> tuple[Registry, Version]:
@@ -217,26 +219,3 @@ def _asked(ref: Ref, registries: Sequence[Registry]) -> Sequence[Registry]:
         known = near_misses(ref.registry, names_of(registries))
         raise UnknownName(f"{ref}: there is no registry {ref.registry!r}. {known}")
     return [found]
-
-
-def _installed_version(distribution: str) -> str | None:
-    if distribution == "attn-zoo":
-        return __version__
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _satisfies(version: str, specifier: str) -> bool:
-    # The common case is decided here: importing `packaging` would double the time of `zoo list`.
-    simple = _AT_LEAST.match(specifier)
-    if simple and re.fullmatch(r"\d+(\.\d+)*", version):
-        wanted, have = ([int(part) for part in text.split(".")] for text in (simple[1], version))
-        length = max(len(wanted), len(have))
-        return have + [0] * (length - len(have)) >= wanted + [0] * (length - len(wanted))
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(specifier).contains(version, prereleases=True)

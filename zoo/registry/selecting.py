@@ -35,16 +35,27 @@ class Selection:
         self._index = index
         self._values: list[Any] = []
         unmet = [number for number, requires in index.requirements() if not holds(requires)]
-        if unmet:
-            usable = f"WHERE floats AND requirement NOT {self._one_of(unmet)} GROUP BY name"
-            versions = f"(SELECT *, max(place) FROM versions {usable}) WHERE 1"  # noqa: S608 - values stand apart
-        else:
-            versions = "versions WHERE newest"
-        self._rows = " AND ".join([versions, *self._conditions(query, hidden)])
+        # Those of which a version can be had here.
+        usable = f"versions WHERE floats AND requirement NOT {self._one_of(unmet)}"
+        own = len(self._values)
+        conditions = "".join(f" AND {text}" for text in self._conditions(query, hidden))
+        self._rows = f"(SELECT *, max(place) FROM {usable} GROUP BY name) WHERE 1{conditions}"  # noqa: S608 - values stand apart
+        self._others = (
+            f"versions WHERE newest AND name NOT IN (SELECT name FROM {usable}){conditions}"  # noqa: S608
+        )
+        self._has_others = bool(unmet)
+        if not unmet:  # as nearly everywhere: then the index knows the newest
+            self._rows = f"versions WHERE newest{conditions}"
+            del self._values[:own]
 
     def count(self) -> int:
         """How many there are."""
         return self._index.count(self._rows, self._values)
+
+    def unusable(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield how many variants more the query takes in for which the same distributions are not there, and these."""
+        if self._has_others:
+            yield from self._index.count_by_requirements(self._others, self._values)
 
     def sorted_by(self, key: str) -> Iterator[Listing]:
         """Yield them by name (`ref`), by their number of parameters, or by a figure with the highest first.

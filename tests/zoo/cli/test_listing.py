@@ -241,3 +241,45 @@ def test_json_is_whole_unless_a_limit_is_given(command, many):
     assert len(rows) == 1005
     assert everything.count("\n") == 1007
     assert json.loads(command("list", "--json", "--limit", "2", registry=many).out) == rows[:2]
+
+
+@pytest.fixture
+def partly_usable(make_registry):
+    """A variant that can be had here, one of which an older version can, and one that lacks two packages."""
+    needs = {"requires": {"no-such-one": ">=0.3", "no-other": ">=0.1"}}
+    return make_registry(
+        small={"1.0.0": {}},
+        wide={"1.0.0": {}, "2.0.0": {"requires": {"no-third": ">=1"}}},
+        with_plug={"1.0.0": {**needs, "spec": SELF_SPEC}},
+    )
+
+
+def test_what_lacks_packages_is_counted(command, partly_usable):
+    """And the packages are named: in the table and for programs."""
+    note = (
+        "zoo: note: 1 variant not shown, for want of packages that are not installed here. "
+        "Install them: pip install no-other no-such-one\n"
+    )
+    done = command("list", registry=partly_usable)
+    assert names(done) == ["small@1.0.0", "wide@1.0.0"]
+    assert done.err == note
+    done = command("list", "--json", "--attention", "mhsa", registry=partly_usable)
+    assert (json.loads(done.out), done.err) == ([], note)
+
+
+def test_a_name_that_lacks_packages_is_known(command, partly_usable):
+    """It is no near miss of itself."""
+    done = command("list", "with_plug", registry=partly_usable)
+    assert done.out == "No variant of these can be used here.\n"
+    assert "pip install no-other no-such-one" in done.err
+    done = command("list", "with_plug", "--attention", "se", registry=partly_usable)
+    assert done.out.startswith("No variant has a name like 'with_plug' and --attention se. Leave")
+    assert done.err == ""
+
+
+def test_a_registry_of_which_nothing_can_be_used_is_not_empty(command, make_registry):
+    """It says what is missing."""
+    registry = make_registry(a_net={"1.0.0": {"requires": {"no-other": ">=1"}}})
+    done = command("list", registry=registry)
+    assert "There are no variants" not in done.out
+    assert "1 variant not shown" in done.err

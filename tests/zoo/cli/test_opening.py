@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import zoo
-from zoo import InvalidValue, ZooError
+from zoo import InvalidValue, PluginError, ZooError
 from zoo.cli.opening import builder, file_of, is_architecture, open_model, provenance, subject_of
 
 
@@ -81,6 +82,24 @@ def test_a_run_is_gone_on_with_and_not_trained() -> None:
     """Its folder is no spec."""
     with pytest.raises(InvalidValue, match=r"folder of a run.*: zoo train --resume runs/mine"):
         subject_of("runs/mine")
+
+
+def test_weights_are_begun_with_and_not_trained(run: Path) -> None:
+    """The message names the option."""
+    with pytest.raises(InvalidValue, match=r"zoo train SPEC --start runs/mine/best\.safetensors$"):
+        subject_of(str(run / "best.safetensors"))
+
+
+def test_a_version_that_lacks_a_plugin_says_which_to_install(make_registry: Any) -> None:
+    """Whatever it is opened for, before any data are read."""
+    spec = {"backbone": "attn_cnn", "attention": {"name": "one_gate", "slot": "branch"}}
+    needs = {"requires": {"no-such-one": ">=0.3", "no-other": ">=0.1"}}
+    registry = make_registry(a_net={"1.0.0": {"spec": spec, "blob": b"x", **needs}})
+    zoo.add_registry("team", registry.base)
+    openers: tuple[Callable[[str], object], ...] = (open_model, subject_of, builder)
+    for opened in openers:
+        with pytest.raises(PluginError, match=r"^a_net@1.*: pip install no-such-one no-other$"):
+            opened("a_net@1.0.0")
 
 
 def test_a_yaml_file_is_to_be_trained(run: Path) -> None:
