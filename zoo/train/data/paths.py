@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 from zoo.errors import InvalidValue, counted
+from zoo.train.data.decoding import MARKS
 from zoo.train.data.folders import IMAGES, SOUNDS, SPLIT_NAMES, find_files, list_files
 from zoo.train.data.listing import Item, Listing
 from zoo.train.data.request import DataRequest
@@ -86,9 +87,10 @@ def _is_archive(path: Path) -> bool:
 def _is_text(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
-            return b"\0" not in file.read(4096)
+            begin = file.read(4096)
     except OSError:
         return False
+    return b"\0" not in begin or begin.startswith(tuple(MARKS))
 
 
 def _check_folders(path: Path, listing: Listing) -> None:

@@ -1,7 +1,8 @@
 """Sentence classification as published by Kim (2014): SST-2, TREC and MR, a label and a sentence a line.
 
 Splits: SST-2 as given; TREC as given, with the last 500 of train for validation; MR by folds, `i % 10`: the
-fold held out is the test (0, or `fold=N`), the next one is validation.
+fold held out is the test (0, or `fold=N`), the next one is validation. SST-2 was published in UTF-8, TREC and MR in
+Latin-1.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ SENTIMENT = ("negative", "positive")
 QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")
 TREC_VALIDATION = 500  # questions, from the end of train
 FOLDS = 10
+LATIN = "iso-8859-1"
 
 
 def list_sst2(root: Path, request: DataRequest) -> Listing:
@@ -38,10 +40,14 @@ def list_sst2(root: Path, request: DataRequest) -> Listing:
 def list_trec(root: Path, request: DataRequest) -> Listing:
     """TREC questions: `TREC.train.all` and `TREC.test.all`."""
     _nothing_held_out("trec", request)
-    train = _items(_find("trec", root, "TREC.train.all"), QUESTIONS, request, split="train")
+    train = _items(
+        _find("trec", root, "TREC.train.all"), QUESTIONS, request, split="train", older=LATIN
+    )
     begin = max(len(train) - TREC_VALIDATION, len(train) * 9 // 10)  # where a file is smaller
     validation = [item._replace(split="validation") for item in train[begin:]]
-    test = _items(_find("trec", root, "TREC.test.all"), QUESTIONS, request, split="test")
+    test = _items(
+        _find("trec", root, "TREC.test.all"), QUESTIONS, request, split="test", older=LATIN
+    )
     return Listing("trec", "text", [*train[:begin], *validation, *test], QUESTIONS)
 
 
@@ -52,17 +58,22 @@ def list_mr(root: Path, request: DataRequest) -> Listing:
     items = [
         item._replace(split=places.get(number % FOLDS, "train"))
         for number, item in enumerate(
-            _items(_find("mr", root, "rt-polarity.all"), SENTIMENT, request)
+            _items(_find("mr", root, "rt-polarity.all"), SENTIMENT, request, older=LATIN)
         )
     ]
     return Listing(f"mr-fold-{fold}", "text", items, SENTIMENT)
 
 
 def _items(
-    path: Path, labels: tuple[str, ...], request: DataRequest, *, split: str | None = None
+    path: Path,
+    labels: tuple[str, ...],
+    request: DataRequest,
+    *,
+    split: str | None = None,
+    older: str | None = None,
 ) -> list[Item]:
     """Read a file whose labels are the numbers of `labels`."""
-    items = read_text_file(path, request, split=split)
+    items = read_text_file(path, request, split=split, older=older)
     titles = {str(number): title for number, title in enumerate(labels)}
     for item in items:
         if item.label not in titles:

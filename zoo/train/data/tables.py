@@ -1,7 +1,8 @@
 """Labelled texts: CSV and TSV files with named columns, and files with a label and a sentence a line.
 
 In CSV, quotes may hold commas and newlines. In TSV every line is a row and every tab parts two fields, for texts
-often begin with a quote that is none of the table's; a field that is quoted whole loses its quotes.
+often begin with a quote that is none of the table's; a field that is quoted whole loses its quotes. A row is named by
+the line that it begins in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.errors import InvalidValue, counted, near_misses
+from zoo.train.data.decoding import END, decode
 from zoo.train.data.listing import Item
 from zoo.train.data.request import DataRequest
 
@@ -20,22 +22,28 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 # Spaces are named: older files hold other characters that Python takes for space or the end of a line.
 _LINE = re.compile(r"[ \t]*([^ \t\r]+)[ \t\r]*(.*)")
 _LONGEST = 2**24  # characters of a field
+_ADVICE = {
+    ".csv": " A field that holds a comma or a line break is to be quoted whole.",
+    ".tsv": " In a TSV each line is a row and each tab parts two fields, quoted or not; a CSV can hold both in quotes.",
+}
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-_END = re.compile(r"\r\n?|\n")
 
 
-def read_text_file(path: Path, request: DataRequest, *, split: str | None = None) -> list[Item]:
+def read_text_file(
+    path: Path, request: DataRequest, *, split: str | None = None, older: str | None = None
+) -> list[Item]:
     """Read the texts of a file.
 
     Args:
         path: A CSV or TSV file, else one with a label and a sentence a line.
         request: Says the columns of a table.
         split: That all texts belong to.
+        older: The encoding of a file that is no UTF-8, where one is known; None refuses it.
 
     Raises:
         InvalidValue: It cannot be read, lacks a column, a row lacks a label, or there is no text in it.
     """
-    content = _decoded(path)
+    content = decode(_bytes(path), path.name, older=older)
     if path.suffix.lower() in SEPARATORS:
         return _filled(path, _rows(content, path, request, split), "rows below its header")
     for option in ("text", "label"):
@@ -54,15 +62,11 @@ def _filled(path: Path, items: Iterator[Item], expected: str) -> list[Item]:
     return found
 
 
-def _decoded(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}.") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")  # as the older of the public sets are
 
 
 def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> Iterator[Item]:
@@ -82,6 +86,7 @@ def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> 
         if len(row) != len(header):
             raise InvalidValue(
                 f"{where}: {counted(len(row), 'field')}, the header has {len(header)}."
+                f"{_ADVICE[path.suffix.lower()]}"
             )
         if not row[label].strip():
             raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
@@ -89,19 +94,24 @@ def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> 
 
 
 def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number of the last line of each row, and its fields."""
+    """The number of the first line of each row, and its fields."""
     csv.field_size_limit(_LONGEST)
     rows = csv.reader(io.StringIO(content, newline=""), delimiter=SEPARATORS[".csv"], strict=True)
+    begin = 1
     try:
         for row in rows:
-            yield rows.line_num, row
+            yield begin, row
+            begin = rows.line_num + 1
     except csv.Error as error:
-        raise InvalidValue(f"{path.name}:{rows.line_num} is no row of a table: {error}.") from None
+        raise InvalidValue(
+            f"{path.name}:{begin}: the row that begins here is none of a table: {error}, in line {rows.line_num}. "
+            "A field that holds a quote is to be quoted whole, and each quote in it doubled."
+        ) from None
 
 
 def _tsv_rows(content: str, _path: Path) -> Iterator[tuple[int, list[str]]]:
     """The number of each line, and its fields."""
-    for number, line in enumerate(_END.split(content), 1):
+    for number, line in enumerate(END.split(content), 1):
         yield number, [_unquoted(field) for field in line.split(SEPARATORS[".tsv"])] if line else []
 
 

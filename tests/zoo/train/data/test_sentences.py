@@ -50,6 +50,28 @@ def test_the_end_of_trec_is_for_validation(tmp_path: Path) -> None:
     assert len(_numbers(listing, "validation")) == 10
 
 
+def test_the_encodings_are_those_of_the_published_files(tmp_path: Path) -> None:
+    """TREC and MR are in Latin-1, of which copies in UTF-8 are read, too; SST-2 is in UTF-8."""
+    cliche = "".join(f"{n % 2} clich\xe9 {n}\n" for n in range(20))
+    for name in ("TREC.test.all", "TREC.train.all", "rt-polarity.all"):
+        (tmp_path / name).write_text(cliche, "latin-1")
+    in_latin = [
+        [item.content for item in list_it(tmp_path, DataRequest(what="x")).items]
+        for list_it in (list_trec, list_mr)
+    ]
+    assert all("clich\xe9 0" in contents for contents in in_latin)
+    for name in ("TREC.test.all", "TREC.train.all", "rt-polarity.all"):
+        (tmp_path / name).write_text(cliche, "utf-8")
+    assert in_latin == [
+        [item.content for item in list_it(tmp_path, DataRequest(what="x")).items]
+        for list_it in (list_trec, list_mr)
+    ]
+    for part in ("train", "dev", "test"):
+        (tmp_path / f"stsa.binary.{part}").write_text(cliche, "latin-1")
+    with pytest.raises(InvalidValue, match=r"stsa.binary.train:1: the byte 0xe9 .* is no UTF-8"):
+        list_sst2(tmp_path, DataRequest(what="sst2"))
+
+
 @pytest.mark.parametrize(("hold_out", "fold"), [(None, 0), ("fold=9", 9)])
 def test_mr_is_divided_by_folds(tmp_path: Path, hold_out: str | None, fold: int) -> None:
     """The fold is the test, the next one validation, and the figure's name says which."""

@@ -55,14 +55,40 @@ def test_a_quote_of_a_text_in_a_tsv_swallows_nothing(tmp_path: Path) -> None:
 
 def test_lines_have_a_label_and_a_text(tmp_path: Path) -> None:
     """Only a newline ends a line, and only blanks part the label from the text."""
-    content = "0 one\u0085two\n\n 1\tthree \r\n0 \n".encode("latin-1")
+    content = "0 one\u0085two\n\n 1\tthree \r\n0 \n"
     assert _read(tmp_path / "a.all", content) == [("0", "one\u0085two"), ("1", "three"), ("0", "")]
 
 
-def test_older_encodings_are_read(tmp_path: Path) -> None:
-    """What is no UTF-8 is Latin-1."""
-    assert _read(tmp_path / "a.txt", "0 crème".encode("latin-1")) == [("0", "crème")]
-    assert _read(tmp_path / "a.txt", "0 crème") == [("0", "crème")]
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+def test_only_unicode_is_read(tmp_path: Path, name: str) -> None:
+    """What is neither UTF-8 nor says that it is UTF-16 is refused, whatever the form."""
+    content = "label\ttext\n0\tcrème\n".replace("\t", "," if name == "a.csv" else "\t")
+    expected = _read(tmp_path / name, content)
+    assert expected[-1] == ("0", "crème")
+    assert _read(tmp_path / name, content.encode("utf-16")) == expected
+    with pytest.raises(InvalidValue, match=rf"{name}:2: the byte 0xe8 after '0.+cr' is no UTF-8"):
+        _read(tmp_path / name, content.encode("latin-1"))
+
+
+def test_a_row_is_named_by_the_line_that_it_begins_in(tmp_path: Path) -> None:
+    """Where a quote is not closed, the line that it is found out in may be far away."""
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\n"two\nlines",a\nb,c\n')
+    items = read_text_file(path, DataRequest(what="x"))
+    assert [item.name for item in items] == ["a.csv:2", "a.csv:4"]
+    rows = "".join(f"good film {n},a\n" for n in range(3))
+    with pytest.raises(InvalidValue, match=r"^a.csv:5: the row that begins here .*, in line 8"):
+        _read(path, f'text,label\n{rows}"an opening one,b\n{rows}')
+    with pytest.raises(InvalidValue, match=r"^a.csv:2: the row .* expected after '\"', in line 3"):
+        _read(path, 'text,label\n"one,b\n"two",c\n')
+
+
+def test_a_tsv_with_a_line_break_in_quotes_is_told_what_to_do(tmp_path: Path) -> None:
+    """Programs write such files, but the quotes of a TSV are its texts'."""
+    with pytest.raises(
+        InvalidValue, match=r"a.tsv:2: 1 field, .* In a TSV each line is a row .*; a CSV can hold"
+    ):
+        _read(tmp_path / "a.tsv", 'text\tlabel\n"a good\nfilm"\t1\n')
 
 
 @pytest.mark.parametrize(
@@ -76,9 +102,19 @@ def test_older_encodings_are_read(tmp_path: Path) -> None:
         ),
         ("a.csv", "review,stars\n", {}, "no column 'text'.*Say which with --text"),
         ("a.csv", "text,text,label\n", {}, "has 2 columns called 'text'"),
-        ("a.csv", "text,label\na,b\na,b,c\n", {}, "a.csv:3: 3 fields, the header has 2"),
+        (
+            "a.csv",
+            "text,label\na,b\na,b,c\n",
+            {},
+            r"a.csv:3: 3 fields, the header has 2\. A field that holds a comma",
+        ),
         ("a.csv", "text,label\na, \n", {}, "a.csv:2: there is no label in the column 'label'"),
-        ("a.csv", 'text,label\n"a" b,c\n', {}, "a.csv:2 is no row of a table"),
+        (
+            "a.csv",
+            'text,label\n"a" b,c\n',
+            {},
+            r"a.csv:2: the row that begins here is none.*in line 2\. A field",
+        ),
         ("a.csv", "", {}, "does not begin with a header; .* in the first line, e.g. 'text,label'"),
         ("a.tsv", "", {}, "does not begin with a header; expected the names of its columns"),
         ("a.csv", "text,label\n\n", {}, "a.csv holds no texts; expected rows below its header"),
