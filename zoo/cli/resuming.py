@@ -23,10 +23,12 @@ def resume(args: Namespace) -> int:
     from zoo.train.run_folder import RunFolder
 
     output = Path(args.resume)
-    run = RunFolder(output).read()
+    folder = RunFolder(output)
+    run = folder.read()
     prepare(args)
     from zoo.train.data import open_data
     from zoo.train.data.request import DataRequest
+    from zoo.train.resuming import check_data, under_its_name
 
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
     asked, there = Recipe.from_data({**run["recipe"], **overrides(args)}), recipe.to_data()
@@ -47,32 +49,49 @@ def resume(args: Namespace) -> int:
         raise InvalidValue(
             f"{output}: run.json does not say which data it was started with ({error}); zoo train did not start it."
         ) from None
-    _check_same_data(args, request, output)
+    request = _found(args, request, output)
     data = open_data(
         request,
         spec.to_data()["input"],
         vocabulary=run.get("vocabulary"),
         rule=recipe.vocabulary,
     )
+    data = under_its_name(folder, data)
+    check_data(folder, data)  # before the model, which may not fit others
     model = initial_model(spec, data, recipe)
-    if args.data is None:  # for the command that is said at the end
-        args.data, args.root, args.text, args.label = (
-            request.what,
-            request.root,
-            request.text,
-            request.label,
-        )
+    # For the command that is said at the end.
+    args.data, args.root = args.data or request.what, args.root or request.root
+    args.text, args.label = request.text, request.label
     return fit_run(model, data, recipe, output, args, about=None)[0]
 
 
-def _check_same_data(args: Namespace, request: DataRequest, output: Path) -> None:
-    if args.data is None:
-        return
-    asked, there = data_request(args).to_data(), request.to_data()
-    for name in ("root", "split_seed", *TREATMENTS):
-        if getattr(args, name) is None:
-            asked[name] = there[name]
-    if asked != there:
+def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
+    """The data that a run was started with, where they are now.
+
+    Raises:
+        InvalidValue: The arguments ask for others, or they are where they were no more.
+    """
+    from msgspec.structs import replace
+
+    from zoo.train.data import KNOWN
+
+    others = []
+    for name in ("text", "label", "hold_out", "split_seed", *TREATMENTS):
+        asked, there = getattr(args, name), getattr(noted, name)
+        if asked not in (None, there):
+            option = f"--{name.replace('_', '-')}"
+            had = f"no {option}" if there is None else f"{option} {there}"
+            others.append(f"{had} (asked: {asked})")
+    if others:
         raise InvalidValue(
-            f"{output} was started with other data; resume it as it was, or start another run."
+            f"{output} was started with other data: {', '.join(others)}. Resume it as it was, or start another run."
         )
+    asked = data_request(Namespace(**{**vars(args), "data": args.data or noted.what}))
+    request = replace(noted, what=asked.what, root=asked.root or noted.root)
+    option, place = ("data", request.what) if request.what not in KNOWN else ("root", request.root)
+    if getattr(args, option) is None and place is not None and not Path(place).exists():
+        raise InvalidValue(
+            f"{output} was started with data at {place}, where nothing is now. Say where they are: zoo train --resume "
+            f"{output} --{option} PATH"
+        )
+    return request

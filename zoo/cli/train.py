@@ -62,7 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     if args.resume is not None:
-        for name in ("output", "start", "finetune", "reproduce", "plan"):
+        for name in ("output", "start", "finetune", "reproduce", "plan", "only"):
             if getattr(args, name):
                 raise InvalidValue(
                     f"--resume goes on with a run as it was started; leave --{name} out."

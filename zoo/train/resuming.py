@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, counted
@@ -13,6 +14,26 @@ from zoo.train.recipe import Recipe
 if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
     from zoo.train.run_folder import RunFolder
+
+
+def under_its_name(folder: RunFolder, data: Data) -> Data:
+    """Data that may have been moved, under the name that a run has for them.
+
+    Whether they are the same is not told by a name: `check_data` goes by their digests.
+
+    Raises:
+        InvalidValue: They are called otherwise, and the run has noted nothing else to know them by.
+    """
+    run = folder.read()
+    if data.name == run["data"]:
+        return data
+    if not data.digests or data.digests.keys() != (run.get("digests") or {}).keys():
+        raise InvalidValue(
+            f"{folder.path} was started with data called {run['data']}, and these are called {data.name}. It was started "
+            "before samples were noted, so that nothing else tells whether they are the same. Call them as they were, "
+            "or start another run."
+        )
+    return replace(data, name=run["data"])
 
 
 def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> None:
@@ -38,6 +59,15 @@ def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> 
                 f"{folder.path} holds a run with another {what}; resume it as it was started, or choose another folder."
             )
     _check_files(folder)
+    check_data(folder, data)
+
+
+def check_data(folder: RunFolder, data: Data) -> None:
+    """See that data are those that a run was started with.
+
+    Raises:
+        InvalidValue: They have changed.
+    """
     changes = _changes(folder, data)
     if changes:
         raise InvalidValue(
@@ -62,6 +92,8 @@ def _check_files(folder: RunFolder) -> None:
 
 def _changes(folder: RunFolder, data: Data) -> str:
     """What is different in the data; nothing if they are as they were, as far as that was noted."""
+    if data.digests and data.digests == folder.read().get("digests"):
+        return ""  # each sample in its place, whatever its file is called now
     before = folder.members()
     if data.members and before is None:
         return f"their splits are drawn, and {folder.path} has no splits.json to say how they were"
