@@ -80,6 +80,11 @@ def _list(request: DataRequest) -> Listing:
         raise UnknownName(
             f"There is no data set and no file or folder {request.what!r}. {near_misses(request.what, KNOWN)}"
         )
+    if request.root is not None:
+        raise InvalidValue(
+            f"--root is for the names of data sets ({', '.join(KNOWN)}), but --data is a path, {request.what!r}. "
+            "Give the whole path alone."
+        )
     from zoo.train.data.paths import at_path
 
     return at_path(Path(request.what), request)

@@ -15,7 +15,7 @@ class DataRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Args:
         what: Name of a known data set, or the path of a folder or file.
-        root: For a known data set, the folder that its files are in.
+        root: For a known data set, and none else, the folder that its files are in.
         text: For tables, the column with the texts.
         label: For tables, the column with the labels.
         hold_out: What is kept for the test alone, `speaker=jackson` or `fold=3`.

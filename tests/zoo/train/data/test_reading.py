@@ -241,6 +241,26 @@ def test_data_of_another_kind_are_refused(
         _open(root, {"kind": "image", "channels": 3})
 
 
+def test_the_sample_rate_is_not_that_of_the_first_files(
+    tmp_path: Path, make_files: MakeFiles, wav: Callable[..., bytes]
+) -> None:
+    """The first twenty by name are of one class, which was recorded elsewhere."""
+    files = {f"a/{n:02}.wav": wav(n, rate=4000) for n in range(20)}
+    files |= {f"{label}/{n}.wav": wav(n + 99, rate=8000) for label in "bcdef" for n in range(20)}
+    data = _open(make_files(tmp_path / "s", files))
+    assert data.source == AudioInput(sample_rate=8000)
+    assert any("resampled to 8000 Hz: 20 of 4000 Hz" in note for note in data.notes)
+
+
+def test_files_that_are_no_sounds_give_no_sample_rate(
+    tmp_path: Path, make_files: MakeFiles
+) -> None:
+    """Those that were tried are counted."""
+    root = make_files(tmp_path / "s", {f"{label}/1.wav": "no sound" for label in "ab"})
+    with pytest.raises(InvalidValue, match=r"s: none of 2 files tried is a sound\."):
+        _open(root)
+
+
 def test_unknown_data_and_folders_are_refused(tmp_path: Path) -> None:
     """The near miss is named, and the folder that is none."""
     with pytest.raises(UnknownName, match=r"no file or folder 'mnits'. Did you mean 'mnist'"):
@@ -249,6 +269,10 @@ def test_unknown_data_and_folders_are_refused(tmp_path: Path) -> None:
         open_data(DataRequest(what="mnist", root=str(tmp_path / "nowhere")))
     with pytest.raises(InvalidValue, match="mnist is the name of a data set; say with --root"):
         open_data(DataRequest(what="mnist"))
+    with pytest.raises(
+        InvalidValue, match=r"--root is for the names .*mnist.*, but --data is a path"
+    ):
+        open_data(DataRequest(what=str(tmp_path), root=str(tmp_path)))
     with pytest.raises(InvalidValue, match="--hold-out 'jackson' is not of the form KEY=VALUE"):
         open_data(DataRequest(what="mnist", root=str(tmp_path), hold_out="jackson"))
 
