@@ -35,7 +35,6 @@ def train_planned(args: Namespace) -> int:
             the plan has.
         UnknownName: The plan has no such row.
     """
-    from zoo.files import reserved
     from zoo.train import require_lightning
     from zoo.train.plan import read_plan
     from zoo.train.processes import Processes
@@ -57,19 +56,20 @@ def train_planned(args: Namespace) -> int:
     elsewhere = []
     for number, training in enumerate(trainings, 1):
         folder = RunFolder(output / training.folder)
-        if folder.is_run:
-            _check_same(folder, training, plan)
-        if folder.ended:
+        if _has_ended(folder, training, plan):
             continue
-        say(f"{training.folder} ({number} of {len(trainings)})")
-        begun = folder.is_run
+        title = f"{training.folder} ({number} of {len(trainings)})"
         try:
-            with reserved(folder.path) as free:  # asked at once, and by the training itself again
-                if not free:
-                    raise Taken(training.folder)
-            code = _go_on(args, folder) if begun else _begin(args, plan.subject(training), folder)
+            with folder.set_aside():
+                if _has_ended(folder, training, plan):  # by another process, a moment ago
+                    continue
+                say(title)
+                begun = folder.is_run
+                code = (
+                    _go_on(args, folder) if begun else _begin(args, plan.subject(training), folder)
+                )
         except Taken:
-            say("Another process trains it.")
+            say(f"{title}: another process trains it.")
             elsewhere.append(folder)
             continue
         if code:
@@ -115,11 +115,17 @@ def _chosen(plan: Plan, rows: Sequence[str] | None) -> list[Training]:
     return [one for one in plan.trainings if rows is None or one.title in rows]
 
 
-def _check_same(folder: RunFolder, training: Training, plan: Plan) -> None:
+def _has_ended(folder: RunFolder, training: Training, plan: Plan) -> bool:
+    """Whether nothing of a training is left to do.
+
+    Raises:
+        InvalidValue: The folder holds another one.
+    """
     from zoo.train.comparison import asked_run
 
-    if plan.training_of(asked_run(folder.path)) != training:
+    if folder.is_run and plan.training_of(asked_run(folder.path)) != training:
         raise InvalidValue(
             f"{folder.path} holds another training than the plan has under this name; it was trained by an earlier plan "
             "perhaps. Choose another --output, or delete it."
         )
+    return folder.ended

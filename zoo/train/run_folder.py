@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,10 @@ from zoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from zoo import Model
+
+
+# Folders that this process has set aside, and not begun to train in.
+_SET_ASIDE: set[Path] = set()
 
 
 class Taken(InvalidValue):
@@ -97,6 +101,14 @@ class RunFolder:
         Raises:
             InvalidValue: One does, or the folder cannot be made.
         """
+        own = self.path.resolve()
+        if own in _SET_ASIDE:
+            _SET_ASIDE.remove(own)  # for the first who asks, and nobody else meanwhile
+            try:
+                yield
+            finally:
+                _SET_ASIDE.add(own)
+            return
         if not resume:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -108,6 +120,23 @@ class RunFolder:
                     f"Another process is training in {self.path}. Wait for its end, or stop it."
                 )
             yield
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Reserve the folder for a training that this process prepares; it takes the reservation over.
+
+        Raises:
+            InvalidValue: Another process trains in it, or it cannot be made.
+        """
+        with self.reserved(resume=False):
+            own = self.path.resolve()
+            _SET_ASIDE.add(own)
+            try:
+                yield
+            finally:
+                _SET_ASIDE.remove(own)
+                with suppress(OSError):  # it holds something, as it should
+                    self.path.rmdir()
 
     def prepare(
         self,

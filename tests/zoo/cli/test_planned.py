@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from PIL import Image
 from zoo.cli import main
 from zoo.files import reserved
 from zoo.train.callbacks import KeepBest
+from zoo.train.data import open_data
+from zoo.train.run_folder import RunFolder
 
 PLAN = """\
 data: squares
@@ -22,6 +27,15 @@ recipe: {epochs: 2, batch_size: 16}
 specs:
   none: plain_cnn(widths=[4], depths=[1]) + avg
   se@last: plain_cnn(widths=[4], depths=[1]) + se@last + avg
+"""
+
+TAKEN = 9
+RESERVE = f"""
+import sys
+from pathlib import Path
+from zoo.files import reserved
+with reserved(Path(sys.argv[1])) as free:
+    sys.exit(0 if free else {TAKEN})
 """
 
 
@@ -114,6 +128,57 @@ def test_what_another_process_trains_is_left_to_it(
     assert ended(tmp_path / "runs") == ["none-seed1"]
     assert "but for none-seed0, which other processes train" in capsys.readouterr().out
     assert not list(taken.iterdir())
+
+
+def test_no_other_process_begins_what_is_being_read_for(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a new training nor one that goes on: decoding takes longer than what is said of it."""
+    run, opened = tmp_path / "runs" / "none-seed0", []
+
+    def ask(*args: Any, **options: Any) -> Any:
+        other = subprocess.run([sys.executable, "-c", RESERVE, str(run)], check=False)
+        opened.append(other.returncode)
+        return open_data(*args, **options)
+
+    monkeypatch.setattr("zoo.train.data.open_data", ask)
+    Path(words[2]).write_text(PLAN.replace("[0, 1]", "[0]"))
+    assert main([*words, "--only", "none"]) == 0
+    (run / "result.json").unlink()
+    assert main([*words, "--only", "none"]) == 0
+    assert opened == [TAKEN, TAKEN]
+    assert subprocess.run([sys.executable, "-c", RESERVE, str(run)], check=False).returncode == 0
+
+
+def test_what_another_process_has_just_ended_is_passed_over(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Between the look at its folder and the reservation."""
+    run, ready, set_aside = (
+        tmp_path / "runs" / "none-seed0",
+        tmp_path / "ready",
+        RunFolder.set_aside,
+    )
+    assert main([*words, "--only", "none"]) == 0
+    run.rename(ready)
+
+    def be_late(self: RunFolder) -> Any:
+        ready.rename(run)
+        return set_aside(self)
+
+    monkeypatch.setattr(RunFolder, "set_aside", be_late)
+    capsys.readouterr()
+    assert main([*words, "--only", "none"]) == 0
+    assert capsys.readouterr().out.startswith("All has ended.")
+
+
+def test_nothing_is_left_of_what_cannot_be_begun(words: list[str], tmp_path: Path) -> None:
+    """A folder without a run would be in the way of `zoo compare runs/*`."""
+    assert main([*words[:4], str(tmp_path / "nowhere"), *words[5:]]) == 2
+    assert not list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.parametrize(

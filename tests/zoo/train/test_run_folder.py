@@ -61,6 +61,37 @@ def test_a_folder_that_is_trained_in_is_not_trained_in_by_another(folder: Path) 
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
 
 
+def test_a_folder_that_is_set_aside_is_for_one_training_of_this_process(folder: Path) -> None:
+    """It takes the reservation over; another process has none before, meanwhile or between."""
+    run, words = RunFolder(folder), [sys.executable, "-c", RESERVE, str(folder)]
+
+    def check_taken() -> None:
+        other = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "Taken: Another process is training" in other.stderr
+
+    with run.set_aside():
+        check_taken()
+        with RunFolder(folder).reserved(resume=False):
+            check_taken()
+            with pytest.raises(Taken), run.reserved(resume=True):
+                pass
+        check_taken()
+        with run.reserved(resume=True):
+            (folder / "run.json").touch()
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
+
+
+def test_a_folder_that_was_set_aside_in_vain_is_gone(folder: Path) -> None:
+    """Nothing was begun; another's is left."""
+    with pytest.raises(ValueError, match="not read"), RunFolder(folder).set_aside():
+        raise ValueError("not read")
+    assert not folder.exists()
+    with RunFolder(folder).reserved(resume=False):
+        with pytest.raises(Taken), RunFolder(folder).set_aside():
+            pass
+        assert folder.exists()
+
+
 def test_a_run_that_is_trained_is_not_resumed(
     data: Data, new_model: Callable[[], zoo.Model], folder: Path
 ) -> None:
