@@ -17,7 +17,7 @@ from zoo.missing import missing_distributions, missing_plugins
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
 from zoo.refs import ExactRef
-from zoo.registry.defaults import default_registries
+from zoo.registry.defaults import chosen_registries
 from zoo.registry.resolving import named
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def publish(
         path: The file, or the folder of a run, of which the best file is taken. Its spec, metrics, recipe and
             provenance become those of the version.
         registry: Path or address of the registry, e.g. `./our-zoo` or `s3://bucket/our-zoo`; made if there is none
-            yet.
+            yet. Or the name of one that was added.
         name: Name of the variant.
         version: `MAJOR.MINOR.PATCH`. A version that exists is never changed.
         summary: One line for people; kept from earlier versions if empty.
@@ -327,7 +327,8 @@ def publish(
         stage: Do not write to the registry, but lay out in this new folder what belongs there.
 
     Raises:
-        InvalidValue: The registry lies where zoo cannot write, and no `stage` is given.
+        InvalidValue: The registry lies where zoo cannot write, and no `stage` is given; or a figure is none.
+        UnknownName: There is no registry of that name, but one that is a letter from it.
         RegistryError: The version exists, the name is too like another, or the registry breaks a rule.
         WeightsError: The file cannot be loaded by others, or holds NaN.
         FetchError: The registry cannot be read or written.
@@ -336,7 +337,7 @@ def publish(
 
     return publish_file(
         Path(path),
-        os.fspath(registry),
+        _base_to_change(registry),
         name=name,
         version=version,
         summary=summary,
@@ -359,7 +360,7 @@ def yank(
 
     Args:
         ref: `name@1.2.0`.
-        registry: Path or address of the registry.
+        registry: Path, address or name of the registry.
         reason: Why; whoever asks for that version is told.
         undo: Take the withdrawal back.
         stage: As in `publish`.
@@ -367,13 +368,19 @@ def yank(
     Raises:
         InvalidRef: `ref` does not name one version.
         UnknownName: There is no such version.
-        RegistryError: It is withdrawn for that reason already, or with `undo` is not.
+        RegistryError: There is no registry; or the version is withdrawn for that reason already, or with `undo` is not.
         FetchError: The registry cannot be read or written.
     """
     from zoo.registry.yanking import yank as yank_version
 
     where = Path(stage) if stage is not None else None
-    return yank_version(ref, os.fspath(registry), reason=reason, undo=undo, stage=where)
+    return yank_version(ref, _base_to_change(registry), reason=reason, undo=undo, stage=where)
+
+
+def _base_to_change(registry: str | os.PathLike[str]) -> str:
+    from zoo.registry.managing import base_to_change
+
+    return base_to_change(registry) if isinstance(registry, str) else os.fspath(registry)
 
 
 def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalog | None) -> bool:
@@ -384,7 +391,7 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     known = {component.name for component in (offers or default_catalog()).components("backbone")}
     if f"{space}/*" not in known:
         return False
-    return named(space, registries if registries is not None else default_registries()) is None
+    return named(space, chosen_registries(registries)) is None
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:

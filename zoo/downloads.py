@@ -19,7 +19,7 @@ from zoo.finding import (
     remember,
 )
 from zoo.progress import Progress
-from zoo.registry.defaults import default_registries
+from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, lock_text, read_lock
 from zoo.registry.resolving import usable
 from zoo.store.cache import Cache, file_digest
@@ -87,8 +87,7 @@ def verify(
         WeightsError: The version has no weights, or they are not on this machine.
     """
     if ref is None:
-        where = registries if registries is not None else default_registries()
-        return list(_verify_everything(where))
+        return list(_verify_everything(chosen_registries(registries)))
     found = find(ref, registries=registries)
     path = present(found) or found.cache.find(found.weights.sha256)
     if path is None:
@@ -133,7 +132,7 @@ def sync(
         UnknownName: A version is not to be had.
         FetchError: Weights cannot be fetched.
     """
-    where = registries if registries is not None else default_registries()
+    where = chosen_registries(registries)
     return [
         _verified_file(find_locked(locked, where), progress) for locked in read_lock(Path(lock))
     ]

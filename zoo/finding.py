@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoo.errors import DigestMismatch, Offline, RegistryError, UnknownName, WeightsError, ZooError
 from zoo.progress import Progress, progress_bar
 from zoo.refs import ExactRef, Ref
-from zoo.registry.defaults import default_registries
+from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, locked_versions, read_lock
 from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import named, resolve, resolve_cached
@@ -77,7 +77,7 @@ def find(
         RegistryError: A registry says something else than before, or than the lock file.
     """
     parsed = Ref.parse(ref)
-    where = registries if registries is not None else default_registries()
+    where = chosen_registries(registries)
     cache = cache_for(where)
     try:
         if lock is None:

@@ -192,10 +192,10 @@ def names_like(name: str, registries: Sequence[Registry] | None = None) -> str:
 
 
 def _opened(registries: Sequence[Registry] | None) -> list[tuple[Registry, Index]]:
-    from zoo.registry.defaults import default_registries
+    from zoo.registry.defaults import chosen_registries
     from zoo.registry.resolving import usable
 
-    return list(usable(default_registries() if registries is None else registries))
+    return list(usable(chosen_registries(registries)))
 
 
 def _name(row: VariantRow) -> str:

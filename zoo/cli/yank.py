@@ -21,17 +21,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from zoo.api import yank
+    from zoo.registry.managing import base_to_change
 
-    ref = yank(
-        args.ref, registry=args.registry, reason=args.reason, undo=args.undo, stage=args.stage
-    )
+    base = base_to_change(args.registry)
+    ref = yank(args.ref, registry=base, reason=args.reason, undo=args.undo, stage=args.stage)
     if args.stage:
-        show_commands(args.registry, args.stage)
+        show_commands(base, args.stage)
     elif args.undo:
-        say(f"{ref} is no longer withdrawn in {args.registry}.")
+        say(f"{ref} is no longer withdrawn in {base}.")
     else:
         say(
-            f"{ref} is withdrawn in {args.registry}: {args.reason.strip()}",
+            f"{ref} is withdrawn in {base}: {args.reason.strip()}",
             f"Refs without its number pass it over. {ref} itself still loads, with a warning that says why.",
         )
     return 0

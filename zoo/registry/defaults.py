@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.errors import RegistryError, ZooError
+from zoo.errors import InvalidValue, RegistryError, ZooError
 from zoo.plugins import PluginWarning, catalog
 from zoo.registry import Registry
 from zoo.registry.configured import BUILT_IN, read_configured
@@ -30,6 +32,25 @@ def default_registries() -> list[Registry]:
         except ZooError as error:
             warnings.warn(f"A plug-in's registry is left out: {error}", PluginWarning, stacklevel=2)
     return found
+
+
+def chosen_registries(given: Sequence[Registry] | None) -> Sequence[Registry]:
+    """The registries that a caller gave to look in; by default those that are looked in when none are named.
+
+    Raises:
+        InvalidValue: What was given is no list of registries.
+        RegistryError: As in `default_registries`.
+    """
+    if given is None:
+        return default_registries()
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    wrong = [one for one in given if not isinstance(one, Registry)] if several else [given]
+    if wrong:
+        base = wrong[0] if isinstance(wrong[0], str | os.PathLike) else "./our-zoo"
+        raise InvalidValue(
+            f"registries is {given!r:.80}; give a list of opened ones: registries=[zoo.Registry({os.fspath(base)!r:.80})]"
+        )
+    return given
 
 
 def builtin_folder() -> Path:

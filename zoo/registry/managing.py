@@ -47,6 +47,42 @@ def add_registry(name: str, base: str | os.PathLike[str]) -> Registry:
     return registry
 
 
+def base_to_change(where: str) -> str:
+    """Where a registry lies that is to be changed: a word that is the name of a known one means that.
+
+    Args:
+        where: The name, path or address of a registry.
+
+    Raises:
+        InvalidValue: The name is that of a registry that came with a package; or a folder here holds another one.
+        UnknownName: No registry is there as yet, and the word is one letter from the name of a known one.
+    """
+    if "/" in where or where.startswith((".", "~")):
+        return where
+    from zoo.registry.editing import INDEX
+    from zoo.registry.publishing import mistakable
+
+    known, is_here = default_registries(), os.path.isfile(os.path.join(where, INDEX))
+    found = named(where, known)
+    if found is None:
+        changed = names_of(one for one in known if not one.installed)
+        if not is_here and (near := mistakable(where, changed)):
+            raise UnknownName(
+                f"There is no registry {where!r}. Did you mean {near!r}? For a new one in a folder, write ./{where}."
+            )
+        return where
+    if found.installed:
+        raise InvalidValue(
+            f"{where!r} is the registry that came with a package, which is not changed. For a folder, write ./{where}."
+        )
+    if is_here and normal_base(where) != found.base:
+        raise InvalidValue(
+            f"{where!r} is the registry at {found.base}, and the folder {where} holds another one. Write "
+            f"{found.base} or ./{where}."
+        )
+    return found.base
+
+
 def remove_registry(name: str) -> None:
     """Remove a registry that was added, and forget what was seen of it. Cached weights stay.
 

@@ -116,14 +116,14 @@ def _check_new(
             raise RegistryError(
                 f"{name}@{version} is in {base} already, and a version never changes. Publish the next one."
             )
-    elif not allow_similar_name and (near := _mistakable(name, variants)):
+    elif not allow_similar_name and (near := mistakable(name, variants)):
         raise RegistryError(
             f"{name!r} is one letter from {near!r}, which is in {base} already: whoever slips gets the other "
             "model. Choose another name, or say that it is meant (--allow-similar-name)."
         )
 
 
-def _mistakable(name: str, others: Iterable[str]) -> str | None:
+def mistakable(name: str, others: Iterable[str]) -> str | None:
     """One of the other names that a single slip makes of `name`: a letter more, less, another, or two exchanged."""
     return next((other for other in others if _one_slip(*sorted((name, other), key=len))), None)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, near_misses
 from zoo.refs import ExactRef, Ref
 from zoo.registry import normal_base
-from zoo.registry.editing import change_index, open_registry, read_draft
+from zoo.registry.editing import INDEX, change_index, open_registry, read_draft
 from zoo.registry.staging import check_target, target_of
 
 
@@ -31,6 +32,12 @@ def yank(
     place = open_registry(base)
     check_target(place, base, stage)
     draft = read_draft(place, base)
+    if draft.content is None:
+        gone = "://" not in base and not os.path.isdir(base)
+        why = "there is no such folder" if gone else f"it holds no {INDEX}"
+        raise RegistryError(
+            f"{base} is no registry: {why}. Give its folder or address, or a name that `zoo registry list` shows."
+        )
 
     def edit(data: dict[str, Any]) -> None:
         entry = _entry(data, ref, base)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import Registry, RegistryError
+from zoo import InvalidValue, Registry, RegistryError
 from zoo.plugins import PluginWarning
 from zoo.registry.configured import config_file
-from zoo.registry.defaults import builtin_folder, default_registries
+from zoo.registry.defaults import builtin_folder, chosen_registries, default_registries
 from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import named
 from zoo.store import patience
@@ -144,3 +144,21 @@ def test_a_token_goes_to_the_registry_that_it_is_for(monkeypatch: pytest.MonkeyP
         server.shutdown()
         thread.join()
     assert told == ["Bearer our-token", None, None]
+
+
+@pytest.mark.parametrize("given", ["./reg", ["./reg"], [Path("reg")], Path("reg")])
+def test_registries_are_given_opened(given: Any) -> None:
+    """A path is none; the message says how it becomes one, wherever registries are looked in."""
+    for function in (zoo.create, zoo.download, zoo.describe, zoo.verify, zoo.list_variants):
+        with pytest.raises(InvalidValue, match=r"registries=\[zoo\.Registry\('(\./)?reg'\)\]$"):
+            function("small", registries=given)
+    with pytest.raises(InvalidValue, match="give a list of opened ones"):
+        zoo.lock(["small"], registries=given)
+
+
+def test_one_registry_is_given_in_a_list(make_registry: MakeRegistry) -> None:
+    """Alone it is refused."""
+    registry = make_registry(a_net={"1.0.0": {}})
+    assert chosen_registries([registry]) == [registry]
+    with pytest.raises(InvalidValue, match="give a list of opened ones"):
+        zoo.describe("a_net", registries=registry)  # type: ignore[arg-type]  # the point

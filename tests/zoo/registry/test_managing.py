@@ -14,6 +14,7 @@ import zoo
 from zoo import FetchError, InvalidValue, Offline, Registry, RegistryError, UnknownName
 from zoo.registry import normal_base
 from zoo.registry.configured import read_configured
+from zoo.registry.managing import base_to_change
 from zoo.registry.seen import RolledBack
 from zoo.store import patience
 
@@ -232,3 +233,42 @@ def test_a_rollback_can_be_accepted(mirror: Any, make_registry: MakeRegistry) ->
     zoo.refresh("team", accept_rollback=True)
     assert zoo.registries()[1].serial == 0
     assert registry.serial == 0
+
+
+def test_a_registry_to_change_may_be_named(
+    make_registry: MakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path and an address stay as they are, and so does a word that no registry goes by."""
+    monkeypatch.chdir(tmp_path)
+    base = make_registry("ours", id="ours").base
+    zoo.add_registry("mine", base)
+    assert base_to_change("mine") == base
+    for where in ("./mine", "~mine", "s3://bucket/mine", "other", str(tmp_path / "mine")):
+        assert base_to_change(where) == where
+
+
+def test_a_slip_of_a_name_makes_no_registry(
+    make_registry: MakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of that name which holds a registry is meant, though."""
+    monkeypatch.chdir(tmp_path)
+    zoo.add_registry("mine", make_registry("ours", id="ours").base)
+    with pytest.raises(UnknownName, match=r"no registry 'mime'\. Did you mean 'mine'\?.*\./mime"):
+        base_to_change("mime")
+    make_registry("mime", id="mime")
+    assert base_to_change("mime") == "mime"
+
+
+def test_a_name_that_means_two_registries_or_one_of_a_package_is_refused(
+    make_registry: MakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says how each is written."""
+    monkeypatch.chdir(tmp_path)
+    zoo.add_registry("mine", make_registry("ours", id="ours").base)
+    make_registry("mine", id="mine")
+    with pytest.raises(
+        InvalidValue, match=r"folder mine holds another one\. Write .*/ours or \./mine"
+    ):
+        base_to_change("mine")
+    with pytest.raises(InvalidValue, match=r"'zoo' is the registry that came with a package"):
+        base_to_change("zoo")

@@ -225,7 +225,7 @@ def test_a_similar_name_can_be_meant(file: Path, tmp_path: Path) -> None:
 )
 def test_other_names_are_taken(other: str) -> None:
     """Two letters apart is another name."""
-    assert publishing._mistakable(other, ["our_cnn"]) is None
+    assert publishing.mistakable(other, ["our_cnn"]) is None
 
 
 @given(st.text("ab", max_size=6), st.text("ab", max_size=6))
@@ -237,7 +237,7 @@ def test_one_slip_is_what_one_slip_makes(one: str, other: str) -> None:
         if at < len(one):
             slips |= {one[:at] + letter + one[at + 1 :] for letter in ("", "a", "b")}
             slips.add(one[:at] + one[at + 1 : at + 2] + one[at] + one[at + 2 :])
-    assert (publishing._mistakable(one, [other]) is not None) is (other in slips)
+    assert (publishing.mistakable(one, [other]) is not None) is (other in slips)
 
 
 def test_a_name_is_never_freed(file: Path, tmp_path: Path) -> None:

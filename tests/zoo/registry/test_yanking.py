@@ -54,6 +54,17 @@ def test_nothing_else_changes(root: Path) -> None:
     assert data(root) == {**before, "serial": before["serial"] + 3}
 
 
+@pytest.mark.parametrize(
+    ("make", "why"), [(False, "there is no such folder"), (True, "it holds no")]
+)
+def test_where_no_registry_is_nothing_is_withdrawn(tmp_path: Path, make: bool, why: str) -> None:
+    """That there is none is said, and not that it lacks the variant."""
+    if make:
+        (tmp_path / "none").mkdir()
+    with pytest.raises(zoo.RegistryError, match=f"none is no registry: {why}"):
+        zoo.yank("our_cnn@1.0.0", registry=tmp_path / "none", reason="x")
+
+
 def test_what_is_so_already_is_told(root: Path) -> None:
     """A second time, and taking back what is not withdrawn; the index stays as it is."""
     with pytest.raises(zoo.RegistryError, match=r"our_cnn@1\.0\.0 is not withdrawn in"):
