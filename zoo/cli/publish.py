@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from math import isclose, isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from zoo.cli.terminal import complain, say
-from zoo.errors import InvalidValue
+from zoo.cli.data_arguments import data_words
+from zoo.cli.terminal import complain, figure, say
+from zoo.errors import InvalidValue, UnknownName, counted
+from zoo.files import read_whole
 
 SUMMARY = "publish a file as a version, in a registry"
+_ROUNDING = 1e-6  # of the figures in a registry
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE,...",
-        help="a figure beside those in the file, e.g. mnist/test/top1=0.995; of several trainings one each",
+        help="a figure beside those that zoo has measured, e.g. mnist/test/top1=0.995; of several runs one each",
     )
     parser.add_argument(
         "--allow-similar-name",
@@ -46,7 +50,8 @@ def add_target(parser: ArgumentParser, note: str) -> None:
     parser.add_argument(
         "--registry",
         required=True,
-        help=f"folder or address, e.g. ./our-zoo or s3://bucket/our-zoo; {note}",
+        help="folder, address or name (zoo registry list) of a registry, e.g. ./our-zoo or s3://bucket/our-zoo; "
+        f"{note}",
     )
     parser.add_argument(
         "--stage",
@@ -58,16 +63,20 @@ def add_target(parser: ArgumentParser, note: str) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from zoo.api import publish
+    from zoo.registry.managing import base_to_change
 
+    base = base_to_change(args.registry)
+    new = _new_folder(base)
     first, *others = (Path(path) for path in args.what)
+    measured = _figures(first, others)
     ref = publish(
         first,
-        registry=args.registry,
+        registry=base,
         name=args.name,
         version=args.version,
         summary=args.summary,
         license=args.license,
-        metrics={**_figures(first, others), **dict(_metric(text) for text in args.metric)},
+        metrics={**_asked_figures(args, measured), **measured},
         allow_similar_name=args.allow_similar_name,
         stage=args.stage,
     )
@@ -77,13 +86,25 @@ def run(args: Namespace) -> int:
             "no licence is given, so that others may not use these weights; --license names one, for the next version.",
         )
     if args.stage:
-        show_commands(args.registry, args.stage)
+        show_commands(base, args.stage)
         return 0
     say(
-        f"{ref} is published in {args.registry}, sha256 {ref.sha256}",
-        f'Use it: zoo.create("{ref}", pretrained=True, registries=[zoo.Registry("{args.registry}")])',
+        f"{ref} is published in {base}, sha256 {ref.sha256}",
+        f'Use it: zoo.create("{ref}", pretrained=True, registries=[zoo.Registry("{base}")])',
     )
+    if new is not None:
+        complain("note", f"{new} held no registry yet; one was made there.")
     return 0
+
+
+def _new_folder(base: str) -> str | None:
+    """The folder in which a registry is to be made; None where one is, or only a network can tell."""
+    from zoo.registry import normal_base
+    from zoo.registry.editing import INDEX
+
+    folder = normal_base(base)
+    is_there = "://" in folder or Path(folder, INDEX).exists()
+    return None if is_there else folder
 
 
 def show_commands(registry: str, stage: str) -> None:
@@ -98,12 +119,52 @@ def show_commands(registry: str, stage: str) -> None:
     )
 
 
+def _asked_figures(
+    args: Namespace, measured: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The figures that the arguments say beside what was measured of runs and what stands in the file."""
+    asked = {text: _metric(text, len(args.what)) for text in args.metric}
+    known = {**_in_file(Path(args.what[0])), **measured} if asked else {}
+    for text, (name, metric) in asked.items():
+        if name in known and not _agree(metric, known[name]):
+            raise InvalidValue(
+                f"--metric {text!r}: that was measured, with {figure(name, known[name])}. What was measured is "
+                "published as it is; leave the option out."
+            )
+    return {name: metric for name, metric in asked.values() if name not in known}
+
+
+def _in_file(path: Path) -> dict[str, Any]:
+    """The figures that a file has of itself."""
+    from zoo.registry.publishing import BEST
+    from zoo.weights import parse
+
+    file = path / BEST if path.is_dir() else path
+    found = parse(read_whole(file), str(file)).metadata.get("metrics")
+    return found if isinstance(found, dict) else {}
+
+
+def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(
+        isclose(one.get(field) or 0.0, other.get(field) or 0.0, abs_tol=_ROUNDING)
+        for field in ("mean", "std")
+    )
+
+
 def _figures(first: Path, others: list[Path]) -> dict[str, dict[str, Any]]:
     """What was measured of runs, beside the figures in the file."""
     from zoo.train.publication import figures_of_runs
 
     if first.is_dir():
-        return figures_of_runs([first, *others])
+        try:
+            return figures_of_runs([first, *others])
+        except UnknownName:
+            if commands := [_evaluation(path) for path in (first, *others) if _lacks_test(path)]:
+                raise UnknownName(
+                    "Runs are published together by what all were measured on. Measure the others on the test split, "
+                    f"too: {'; '.join(commands)}"
+                ) from None
+            raise
     if others:
         raise InvalidValue(
             f"{first} is a file, and {others[0]} comes behind it. One file is a version; several runs that "
@@ -112,18 +173,47 @@ def _figures(first: Path, others: list[Path]) -> dict[str, dict[str, Any]]:
     return {}
 
 
-def _metric(text: str) -> tuple[str, dict[str, float]]:
+def _lacks_test(path: Path) -> bool:
+    from zoo.train.run_folder import RunFolder
+
+    return "test/top1" not in RunFolder(path).evaluations("best")
+
+
+def _evaluation(path: Path) -> str:
+    """The command that measures a run on the data that it was trained on."""
+    from zoo.train.run_folder import RunFolder
+
+    request = RunFolder(path).read().get("request") or {}
+    said = {name: request.get(name) for name in ("root", "text", "label")}
+    words = data_words(Namespace(data=request.get("what", "DATA"), **said))
+    where = str(path) if {"/", "."} & set(str(path)) else f"./{path}"
+    return shlex.join(["zoo", "evaluate", where, *words])
+
+
+def _metric(text: str, trainings: int) -> tuple[str, dict[str, float]]:
+    from zoo.registry.editing import check_metrics
+
     name, _, written = text.partition("=")
     try:
         values = [float(value) for value in written.split(",")]
     except ValueError:
+        values = []
+    if not name or not values or not all(map(isfinite, values)):
         raise InvalidValue(
-            f"--metric {text!r} is not of the form NAME=VALUE, e.g. mnist/test/top1=0.995."
-        ) from None
-    if len(values) == 1:
+            f"--metric {text!r} is not of the form NAME=VALUE with a finite number, e.g. mnist/test/top1=0.995."
+        )
+    if len(values) != trainings:
+        raise InvalidValue(
+            f"--metric {text!r} has {counted(len(values), 'value')} for {counted(trainings, 'training')}; give one for "
+            "each, in the order of their folders."
+        )
+    for value in values:
+        check_metrics({name: {"mean": value}})
+    if trainings == 1:
         return name, {"mean": values[0], "seeds": 1}
     return name, {
         "mean": round(fmean(values), 6),
         "std": round(stdev(values), 6),
-        "seeds": len(values),
+        "seeds": trainings,
+        "value": values[0],
     }

@@ -7,9 +7,11 @@ is made once more, to theirs: of several publishers at once none loses anything,
 from __future__ import annotations
 
 import json
+import math
 import random
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 INDEX = "registry.yaml"
 _ATTEMPTS = 100
 _LONGEST_PAUSE = 1.0
+_ACCURACY = re.compile(r"(^|/)(top\d+|accuracy)\Z")
 _BEGINS_JSON = frozenset('-0123456789"[{tfnNI')
 
 
@@ -161,12 +164,28 @@ def check_metrics(metrics: object) -> None:
     """Refuse figures that cannot stand in an index, before anything is done.
 
     Raises:
-        InvalidValue: One is no finite number.
+        InvalidValue: One is no finite number, or an accuracy is no share.
     """
+    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
+        for field in ("mean", "value"):
+            figure = metric.get(field) if isinstance(metric, Mapping) else None
+            if isinstance(figure, int | float):
+                _check_figure(str(name), figure)
     try:
         json.dumps(metrics, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidValue(f"The metrics cannot be published: {error}.") from None
+
+
+def _check_figure(name: str, figure: float) -> None:
+    if not math.isfinite(figure):
+        raise InvalidValue(
+            f"The metrics cannot be published: {name} is {figure}, no finite number."
+        )
+    if _ACCURACY.search(name) and not 0 <= figure <= 1:
+        raise InvalidValue(
+            f"The metrics cannot be published: {name} is {figure:g}. An accuracy is a share from 0 to 1: 0.995 for 99.5 %."
+        )
 
 
 def _dumper() -> Any:
