@@ -57,16 +57,19 @@ def run(args: Namespace) -> int:
 
     prepare_processor(args.threads)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
-    if len(folders) not in (0, len(args.what)):
-        other = next(what for what in args.what if Path(what) not in folders)
+    others = [what for what in args.what if Path(what) not in folders]
+    if args.plan is not None:  # a training of it that is about to begin has an empty folder
+        others = [what for what in others if not Path(what).is_dir() or any(Path(what).iterdir())]
+    if folders and others:
+        other = others[0]
         why = "it has no run.json" if Path(other).is_dir() else "there is no such folder"
         raise InvalidValue(
             f"Runs compare with runs, and models with models; {other!r} is no folder of a run: {why}. Leave it out."
         )
-    if folders:
-        _compare_runs(folders, args)
-    else:
+    if others:
         _compare_models(args)
+    else:
+        _compare_runs(folders, args)
     return 0
 
 

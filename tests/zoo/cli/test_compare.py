@@ -166,6 +166,21 @@ def test_what_a_plan_asks_for_and_nobody_trained_is_named(
     assert "Missing: 5 of 9 trainings, plain-seed2, se-seed2 among them." in out
 
 
+def test_a_training_that_is_about_to_begin_is_missing(
+    trained: Trained, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder that is kept for it is empty; without a plan it is no run."""
+    (soon := tmp_path / "plain-seed2").mkdir()
+    words = (trained.runs["plain0"], soon, "--split", "validation", "--json")
+    code, out, _ = compare(capsys, *words, "--plan", plan)
+    assert code == 0
+    assert "plain-seed2" in json.loads(out)["missing"]
+    code, _, err = compare(capsys, soon, "--plan", plan)
+    assert (code, "None of these runs has ended" in err) == (2, True)
+    code, _, err = compare(capsys, *words)
+    assert (code, "is no folder of a run" in err) == (2, True)
+
+
 def test_a_page_has_the_same_table(
     trained: Trained, plan: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
