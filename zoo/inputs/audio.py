@@ -23,7 +23,7 @@ class AudioTransform:
     """Mix down, resample, and cut around the middle.
 
     Takes the path of a WAV file, or `(array, rate)`: (T,) or (channels, T), of floats in [-1, 1] or of
-    whole numbers over the full range of their type, and Hz.
+    whole numbers over the full range of their type, and Hz: up to a million, and at least a 64th of the model's rate.
 
     Args:
         spec: The model's input block.

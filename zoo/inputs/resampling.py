@@ -16,17 +16,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo.errors import InvalidValue
+
 ZEROS = 32
 ROLLOFF = 0.95  # the share of the band that is kept; the rest is the filter's slope
 BETA = 10.0  # of the Kaiser window: what is cut off is 100 dB down
+MOST_UP = 64  # times the old rate: 250 Hz become 16 kHz; what is slower is a mistake, and would fill the memory
+MOST_STEPS = 100_000  # the higher rate over the common divisor; there is a filter for each step of the new rate
 
 
 def resample(x: Tensor, old: int, new: int) -> Tensor:
-    """Return sound (channels, T) at `new` in place of `old` Hz: (channels, T new / old, rounded up)."""
+    """Return sound (channels, T) at `new` in place of `old` Hz: (channels, T new / old, rounded up).
+
+    Raises:
+        InvalidValue: `new` is more than 64 times `old`, or one of them is above 100,000 times what divides both.
+    """
     common = math.gcd(old, new)
     down, up = old // common, new // common
     if down == up or x.shape[-1] == 0:
         return x
+    _check_rates(old, new, common)
     filters = _filters(down, up)  # (up, taps)
     taps = filters.shape[1]
     length = -(-x.shape[-1] * up // down)
@@ -46,6 +55,21 @@ def resample(x: Tensor, old: int, new: int) -> Tensor:
         parts = F.conv1d(padded[..., int(begin[0]) :], kernel.unsqueeze(1), stride=down)
         y[:, :, first : first + group] = parts[..., :rounds].transpose(1, 2)
     return y.flatten(1)[:, :length]
+
+
+def _check_rates(old: int, new: int, common: int) -> None:
+    if new > MOST_UP * old:
+        raise InvalidValue(
+            f"Sound at {old} Hz cannot be brought to the model's {new} Hz: that is {new / old:.0f} times as many samples, "
+            f"and {MOST_UP} times is the most. Is that rate right? It is to be at least "
+            f"{-(-new // MOST_UP)} Hz."
+        )
+    if max(old, new) > MOST_STEPS * common:
+        raise InvalidValue(
+            f"Sound at {old} Hz cannot be brought to the model's {new} Hz: the higher rate is more than {MOST_STEPS:,} "
+            f"times {common}, all that divides both, which takes too many filters. Is that rate right? "
+            "Else resample it to a round one first."
+        )
 
 
 @lru_cache(maxsize=4)

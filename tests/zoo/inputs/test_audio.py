@@ -144,6 +144,14 @@ def test_refuses_bad_arrays(sample: Any, message: str) -> None:
         transform(channels=2)(sample)
 
 
+def test_a_rate_of_no_sound_is_refused(tmp_path: Path) -> None:
+    """A file of 4 KB must not become one of 16 million samples."""
+    path = tmp_path / "clip.wav"
+    path.write_bytes(wav(1, 16, b"\0" * 4000, rate=1))
+    with pytest.raises(InvalidValue, match=r"at 1 Hz cannot be brought to the model's 16000 Hz"):
+        transform(sample_rate=16_000)(path)
+
+
 def test_scales_whole_numbers_and_spreads_mono() -> None:
     """Integers are scaled by their type's range; one channel serves a model of two."""
     assert transform()((np.array([0, -(2**15)], np.int16), 8000)).tolist() == [[0.0, -1.0]]

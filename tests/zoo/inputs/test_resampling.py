@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from zoo.errors import InvalidValue
 from zoo.inputs.resampling import resample
 
 RATES = [(44_100, 16_000), (16_000, 44_100), (8000, 16_000), (48_000, 16_000), (9001, 8000)]
@@ -57,3 +58,23 @@ def test_takes_the_shortest_clips(length: int) -> None:
         math.ceil(length * 160 / 441),
     )
     assert resample(torch.ones(1, length), 8000, 16_000).shape == (1, 2 * length)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (1, 16_000, r"Sound at 1 Hz .* 16000 times as many .* It is to be at least 250 Hz\."),
+        (249, 16_000, r"64 times is the most\. Is that rate right"),
+        (999_983, 16_000, r"more than 100,000 times 1, .* Else resample it to a round one"),
+    ],
+)
+def test_rates_of_no_sound_are_refused(old: int, new: int, message: str) -> None:
+    """At once: four kilobytes at 1 Hz would be a minute's work, and so would all filters of a high odd rate."""
+    with pytest.raises(InvalidValue, match=message):
+        resample(torch.zeros(1, 2000), old, new)
+
+
+@pytest.mark.parametrize(("old", "new"), [(250, 16_000), (1_000_000, 16_000), (1, 1)])
+def test_rates_at_the_bounds_are_taken(old: int, new: int) -> None:
+    """Among them equal ones, whatever they are: nothing is to be done."""
+    assert resample(torch.zeros(1, 200), old, new).shape == (1, -(-200 * new // old))
