@@ -13,7 +13,7 @@ from torch import nn
 from zoo.component import Component
 from zoo.composition.initialization import NoRandomInit
 from zoo.composition.insertion import Chain, IdentityStart, insert, select
-from zoo.composition.model import Model, classifies, make_classifier
+from zoo.composition.model import Model, classifies, make_classifier, takes_mask
 from zoo.composition.slots import SLOT_KINDS, Slot
 from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
 from zoo.inputs.text import Vocabulary
@@ -185,6 +185,8 @@ def _insert_attentions(
             attention = construct(
                 component, channels, where=where, options=placement.options, ndim=backbone.ndim
             )
+            if check and slot is not None and slot.how == "fill":
+                _check_call(component, attention)
             if check and channels not in seen:
                 _check_shape(component, attention, channels, ndim=backbone.ndim)
                 seen.add(channels)
@@ -197,6 +199,19 @@ def _insert_attentions(
                 at.setdefault(slot.path, []).append((slot, placement, attention))
     _fill(backbone, at)
     return (None if not last else last[0] if len(last) == 1 else Chain(last)), built
+
+
+def _check_call(component: Component, attention: nn.Module) -> None:
+    """See that an attention can be called as blocks call what stands in their slots: with a mask, or None.
+
+    Raises:
+        PluginError: Its forward takes none.
+    """
+    if not takes_mask(attention):
+        raise PluginError(
+            f"{component.title} of {component.origin} takes no mask, which a block gives to what stands in it (None "
+            f"where there is none): {type(attention).__name__}.forward is to be forward(x, mask=None)."
+        )
 
 
 def _check_shape(component: Component, attention: nn.Module, channels: int, *, ndim: int) -> None:

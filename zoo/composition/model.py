@@ -76,7 +76,7 @@ class Model(nn.Module):
         if any(isinstance(module, After) for module in backbone.modules()):
             refusals.append("an attention that stands behind a module of the backbone")
         parts = (backbone, *attention_modules, head)
-        without = {type(part).__name__ for part in parts if not _takes_mask(part)}
+        without = {type(part).__name__ for part in parts if not takes_mask(part)}
         refusals += [f"{name}.forward" for name in sorted(without)] if not refusals else []
         self.mask_refusals = (*refusals, *(() if plan.head else ("head/native",)))
 
@@ -273,7 +273,8 @@ class Model(nn.Module):
             )
 
 
-def _takes_mask(module: nn.Module) -> bool:
+def takes_mask(module: nn.Module) -> bool:
+    """Whether its forward has a second parameter, by whatever name."""
     parameters = inspect.signature(module.forward).parameters.values()
     return sum(p.kind is not p.KEYWORD_ONLY for p in parameters) > 1 or any(
         p.kind is p.VAR_POSITIONAL for p in parameters

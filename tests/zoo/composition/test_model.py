@@ -127,6 +127,20 @@ def test_a_mask_that_a_part_cannot_honour_is_refused(own_catalog: None) -> None:
             model(x, mask)
 
 
+@pytest.mark.parametrize("slot", ["branch", "block", "stage"])
+@pytest.mark.parametrize("mask", [True, False])
+def test_an_attention_that_a_block_cannot_call_is_refused(
+    slot: str, mask: bool, own_catalog: None
+) -> None:
+    """Blocks give a mask to what stands in them, whatever the component says: it fails when composed, not trained."""
+    zoo.attention("no_mask", family="channel", mask=mask)(NoMask)
+    with pytest.raises(
+        PluginError,
+        match=r"^attention/no_mask of this process .* takes no mask.*NoMask.forward is to be",
+    ):
+        composed("attn_cnn", {"name": "no_mask", "slot": slot})
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [
