@@ -234,7 +234,7 @@ def _tell(subjects: Sequence[Subject], args: Namespace) -> None:
                 f"{inputs} of any size are taken at {at} by {', '.join(dict.fromkeys(usual))}; --{option} says another.",
             )
         if len({subject.shape[-len(INPUT_SIZES[kind]) :] for subject in own}) > 1:
-            complain("note", f"the models get {inputs} of several sizes; --{option} gives all one.")
+            complain("note", f"the models get {inputs} of several sizes; {_advice(option, blocks)}")
     wordless = [
         one.title for one in subjects if getattr(one.model.spec.input, "vocabulary_bytes", 1) == 0
     ]
@@ -243,6 +243,15 @@ def _tell(subjects: Sequence[Subject], args: Namespace) -> None:
             "note",
             f"no vocabulary is said by {', '.join(dict.fromkeys(wordless))}; {VOCABULARY:,} tokens are taken.",
         )
+
+
+def _advice(option: str, blocks: Sequence[Input]) -> str:
+    """Why the models get inputs of several sizes, or what gives all one."""
+    rates = sorted({block.sample_rate for block in blocks if block.kind == "audio"})
+    if len(rates) < 2:
+        return f"--{option} gives all one."
+    numbers = " and ".join(f"{rate:,}" for rate in rates)
+    return f"they take {numbers} samples a second, and --{option} can give all one time alone."
 
 
 def _measure(

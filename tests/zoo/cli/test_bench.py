@@ -159,6 +159,22 @@ def test_a_size_that_nobody_says_is_told(command, small):
     assert f"{TINY} at 3x32x32" in done.out
 
 
+@pytest.mark.parametrize("options", [[], ["--seconds", "0.01"]])
+def test_sounds_of_several_rates_are_told(command, options):
+    """Nothing makes their sizes one: it is not what the option says of time that differs."""
+    words = [
+        f"audio_cnn(widths=[4], depths=1, num_mels=8, sample_rate={rate}) + avg"
+        for rate in (4000, 8000)
+    ]
+    done = command("bench", *words, *options, "--rounds", "1")
+
+    assert done.code == 0
+    assert done.err.splitlines()[-1] == (
+        "zoo: note: the models get sounds of several sizes; they take 4,000 and 8,000 samples a second, and --seconds "
+        "can give all one time alone."
+    )
+
+
 def test_a_ref_needs_no_weights(command, make_registry):
     """Its spec is enough, even if none were ever published; so is that of an architecture."""
     registry = make_registry(bare={"1.0.0": {}})
