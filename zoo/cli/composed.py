@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zoo import api
-from zoo.blocks import read_spec
 from zoo.cli.costs import cost_data, model_cost
+from zoo.cli.opening import with_whole_input
 from zoo.cli.terminal import count, printable, say, say_json
 from zoo.errors import UnknownName, counted
-from zoo.grammar import is_short_form
+from zoo.grammar import is_short_form, parse
 from zoo.plugins import catalog
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
     from zoo.composition.finetuning import parts
     from zoo.grammar import to_text
 
-    model = build(api.plan_for(read_spec(text)), initialize=False)
+    model = build(api.plan_for(_spec_of_text(text)), initialize=False)
     belongs = parts(model)
     sizes = dict.fromkeys(("backbone", "attention", "head"), 0)
     for name, parameter in model.named_parameters():
@@ -76,7 +76,14 @@ def _spec_of(what: str) -> Spec:
     except UnknownName:
         if not is_short_form(what) and "/" not in what:
             return api.describe(what).spec
-    return read_spec(name)
+    return _spec_of_text(name)
+
+
+def _spec_of_text(text: str) -> Spec:
+    """The spec of a text, in which what it leaves to the data is as for any data."""
+    from zoo.spec import Spec
+
+    return Spec.from_data(with_whole_input(parse(text)))
 
 
 def _tree(slots: Iterable[Slot], num_features: int) -> list[str]:

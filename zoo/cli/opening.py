@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.cli.costs import VOCABULARY
-from zoo.errors import InvalidRef, InvalidValue, UnknownName
+from zoo.errors import InvalidRef, InvalidSpec, InvalidValue, UnknownName
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -61,7 +61,7 @@ def builder(what: str) -> Callable[[], Model]:
     subject = subject_of(what)
     if subject.version is not None:
         return partial(_build, subject.spec)
-    return lambda: _build({**subject.spec, "input": _whole_input(subject.spec)})
+    return lambda: _build(with_whole_input(subject.spec))
 
 
 def subject_of(what: str) -> Subject:
@@ -133,12 +133,22 @@ def _build(data: Mapping[str, Any]) -> Model:
     return build(plan_for(without_pretrained(Spec.from_data(data))))
 
 
-def _whole_input(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The input block of a spec, with what its backbone asks for, and for the rest what stands for any data."""
+def with_whole_input(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec whose input block has what its backbone asks for, and for the rest what stands for any data.
+
+    Raises:
+        InvalidSpec: It is for sequences, which have no usual number of channels.
+    """
     from zoo.train.subject import asked_input, input_kinds
 
     asked = {"kind": input_kinds(spec)[0], **asked_input(spec)}
-    return {**_UNSAID.get(asked["kind"], {}), **asked, **(spec.get("input") or {})}
+    whole = {**_UNSAID.get(asked["kind"], {}), **asked, **(spec.get("input") or {})}
+    if whole["kind"] == "sequence" and "channels" not in whole:
+        raise InvalidSpec(
+            "The spec does not say how many channels its sequences have. In the short form: "
+            "sequence(channels=3) -> BACKBONE + ..."
+        )
+    return {**spec, "input": whole}
 
 
 def published_figures(what: str) -> dict[str, Any]:

@@ -43,9 +43,22 @@ def test_shows_the_slots_of_a_variant(capsys: pytest.CaptureFixture[str]) -> Non
     assert {slot["kind"] for slot in slots} == {"conv", "branch", "block", "stage"}
 
 
+def test_what_a_spec_leaves_to_the_data_is_as_for_any(capsys: pytest.CaptureFixture[str]) -> None:
+    """Texts are shown with the kind and the tokens that nobody said, and what was said stays."""
+    assert main(["show", "text_cnn(embedding_dim=2, maps=2) + max"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("text(vocabulary_size=10000, vocabulary_bytes=0) -> text_cnn(")
+    assert main(["show", "text(vocabulary_size=5, vocabulary_bytes=9) -> text_cnn + max"]) == 0
+    assert capsys.readouterr().out.startswith("text(vocabulary_size=5, vocabulary_bytes=9) -> ")
+    assert main(["show", "--slots", "text_cnn"]) == 0
+    assert capsys.readouterr().out.startswith("text_cnn\n├── stage 1   stage: 300 channels\n")
+    assert main(["show", "sequence(channels=2) -> plain_cnn(ndim=1) + avg"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["show", "plain_cnn(ndim=1) + avg"], "sequence(channels=3) -> BACKBONE"),
         (["show", "attn_cnn + cbm@branch"], "No plug-in offers attention/cbm. Did you mean"),
         (["show", "attn_cnn + cbam@"], "not understood at character 17"),
         (["show", "--slots", "attn_cnm"], "attn_c"),
