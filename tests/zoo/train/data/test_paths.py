@@ -99,3 +99,10 @@ def test_options_of_another_kind_are_refused(tmp_path: Path, make_files: MakeFil
         at_path(tmp_path / "p", DataRequest(what="x", text="review"))
     with pytest.raises(InvalidValue, match="--hold-out is for sounds"):
         at_path(tmp_path / "t.csv", DataRequest(what="x", hold_out="speaker=ann"))
+
+
+def test_a_text_without_an_ending_may_be_utf_16(tmp_path: Path) -> None:
+    """Its zero bytes make it no binary file: its first bytes say what it is."""
+    (tmp_path / "sentences").write_bytes("a très bien\nb mal\n".encode("utf-16"))
+    listing = at_path(tmp_path / "sentences", REQUEST)
+    assert [item.content for item in listing.items] == ["très bien", "mal"]
