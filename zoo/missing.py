@@ -82,4 +82,5 @@ def _left_out(catalog: Catalog, distributions: Iterable[str]) -> list[Plugin]:
 
 def _state(plugin: Plugin) -> str:
     problem = f" ({plugin.problem})" if plugin.problem else ""
-    return f"{plugin.entry.distribution} is installed, but {plugin.state}{problem}."
+    entry = plugin.entry
+    return f"{entry.name} of {entry.distribution} is installed, but {plugin.state}{problem}."

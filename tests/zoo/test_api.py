@@ -221,7 +221,8 @@ def test_a_plugin_that_is_installed_but_left_out_is_not_to_be_installed(
     entry = EntryPoint("my_hooks", "my_hooks", "my-dist", "1.2")
     catalog = Catalog([*_ours(), entry], disable=["my_hooks"])
     with pytest.raises(
-        PluginError, match=r"came with my-dist 1\.2\. my-dist is installed, but disabled\.$"
+        PluginError,
+        match=r"came with my-dist 1\.2\. my_hooks of my-dist is installed, but disabled\.$",
     ):
         zoo.load(file_of_a_plugin, catalog=catalog)
 

@@ -189,6 +189,18 @@ def test_what_nobody_knows_is_an_error(command, registry, what, message):
     assert done.err.count("\n") == 1
 
 
+def test_what_a_version_lacks_here_is_shown(command, make_registry):
+    """Asked exactly it is shown, with the command that installs all; its plain name comes to nothing yet."""
+    needs = {"requires": {"no-such-one": ">=0.3", "no-other": ">=0.1"}}
+    registry = make_registry(a_net={"1.0.0": needs})
+    done = command("show", "a_net@1.0.0", registry=registry)
+    assert "  missing     Install them: pip install no-such-one no-other\n" in done.out
+    done = command("show", "a_net", registry=registry)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("zoo: error: a_net needs what is not installed here. Versions")
+    assert done.err.endswith("Install them: pip install no-other no-such-one\n")
+
+
 def test_a_class_that_cannot_be_imported_is_an_error(process, make_plugin):
     """A component whose target does not exist is named with its distribution."""
     make_plugin(
