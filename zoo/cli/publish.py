@@ -141,7 +141,8 @@ def _in_file(path: Path) -> dict[str, Any]:
 
     file = path / BEST if path.is_dir() else path
     found = parse(read_whole(file), str(file)).metadata.get("metrics")
-    return found if isinstance(found, dict) else {}
+    figures = found.items() if isinstance(found, dict) else ()
+    return {name: one for name, one in figures if isinstance(one, dict) and "mean" in one}
 
 
 def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
