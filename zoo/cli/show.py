@@ -135,7 +135,8 @@ def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:
         "",
     )
     figures = {
-        name: figure(name, metric) + _seeds(metric) for name, metric in version.metrics.items()
+        name: figure(name, metric) + _seeds(name, metric)
+        for name, metric in version.metrics.items()
     }
     blocks = {
         "metrics": figures,
@@ -185,9 +186,10 @@ def _versions(registry: Registry | None, version: Version) -> list[str]:
     ]
 
 
-def _seeds(metric: dict[str, Any]) -> str:
-    seeds = metric.get("seeds", 1)
-    return f" (mean of {seeds} trainings)" if seeds > 1 else ""
+def _seeds(name: str, metric: dict[str, Any]) -> str:
+    seeds, value = metric.get("seeds", 1), metric.get("value")
+    own = "" if value is None else f"; these weights {figure(name, {'mean': value})}"
+    return f" (mean of {seeds} trainings{own})" if seeds > 1 else ""
 
 
 def _show_component(kind: str, name: str, *, as_json: bool) -> None:

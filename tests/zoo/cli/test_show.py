@@ -20,7 +20,7 @@ def registry(make_registry):
     full = {
         "blob": b"weights",
         "params": 99_370,
-        "metrics": {"mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3}},
+        "metrics": {"mnist/test/top1": {"mean": 0.9947, "std": 0.0004, "seeds": 3, "value": 0.995}},
         "recipe": {"epochs": 20, "augment": [{"name": "affine", "degrees": 10}]},
         "license": "Apache-2.0",
         "requires": {"attn-zoo": ">=0.1"},
@@ -48,7 +48,7 @@ def test_a_version_is_shown_whole(command, registry):
     assert "licence     Apache-2.0" in lines
     assert "requires    attn-zoo >=0.1" in lines
     assert "versions    1.0.0 (withdrawn), 1.1.0 (this)" in lines
-    assert "mnist/test/top1: 99.47 % ± 0.04 (mean of 3 trainings)" in lines
+    assert "mnist/test/top1: 99.47 % ± 0.04 (mean of 3 trainings; these weights 99.50 %)" in lines
     assert "- {name: se, slot: branch}" in lines
     assert "backbone:" in lines
     assert "epochs: 20" in lines
