@@ -50,12 +50,19 @@ def resume(args: Namespace) -> int:
             f"{output}: run.json does not say which data it was started with ({error}); zoo train did not start it."
         ) from None
     request = _found(args, request, output)
-    data = open_data(
-        request,
-        spec.to_data()["input"],
-        vocabulary=run.get("vocabulary"),
-        rule=recipe.vocabulary,
-    )
+    try:
+        data = open_data(
+            request,
+            spec.to_data()["input"],
+            vocabulary=run.get("vocabulary"),
+            rule=recipe.vocabulary,
+        )
+    except InvalidValue as error:
+        if args.data is None:
+            raise
+        raise InvalidValue(
+            f"{output} was started with other data than {args.data}: {error}"
+        ) from error
     data = under_its_name(folder, data)
     check_data(folder, data)  # before the model, which may not fit others
     model = initial_model(spec, data, recipe)

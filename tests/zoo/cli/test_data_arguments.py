@@ -78,7 +78,8 @@ def test_a_table_of_texts_is_trained_on_evaluated_and_resumed(
     capsys.readouterr()
     assert main(["train", "--resume", str(run), "--data", str(tmp_path), "--threads", "1"]) == 2
     assert "was started with other data" in capsys.readouterr().err
-    reviews.write_text(reviews.read_text().replace("\n0,", "\n\n0,"))
+    head, first, *others = reviews.read_text().splitlines(keepends=True)
+    reviews.write_text("".join([head, "\n", *others, first.replace("a fine", "quite another")]))
     assert main(["train", "--resume", str(run), "--threads", "1"]) == 2
     moved = "1 sample is new (reviews.csv:62), 1 sample is gone (reviews.csv:2)"
     assert moved in capsys.readouterr().err
