@@ -182,9 +182,7 @@ class Task(LightningModule):
     def _blended(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mixup (Zhang et al. 2018, arXiv 1710.09412): scores and loss of images, each blended with another."""
         drawn = self.random.betavariate(self.recipe.mixup, self.recipe.mixup)
-        share = max(
-            drawn, 1 - drawn
-        )  # the label that counts as the right one is that of the greater part
+        share = max(drawn, 1 - drawn)  # hits count against the label of the greater part
         other = torch.randperm(len(x), generator=self.generator).to(x.device)
         scores = self._scores(torch.lerp(x[other], x, share), None)
         own, others = self._loss(scores, labels), self._loss(scores, labels[other])

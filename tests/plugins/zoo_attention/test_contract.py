@@ -34,8 +34,6 @@ EACH_ONCE = pytest.mark.parametrize(
     "component", zoo_attention.COMPONENTS, ids=lambda component: component.name
 )
 SMALL = {1: (7,), 2: (5, 3)}
-# Kernels and matrices that are no layer's; of them, unlike of biases and positions, a recipe's decay is meant.
-DECAYING = {"dynamic_conv": {"weight"}, "odconv": {"weight"}, "srm": {"weight"}}
 
 
 def draw(channels: int, size: tuple[int, ...]) -> torch.Tensor:
@@ -105,34 +103,6 @@ def test_refuses_a_wrong_mask(component: Component, ndim: int) -> None:
         module(x, torch.ones(2, *SMALL[ndim]))
     with pytest.raises(InvalidValue, match=r"the shape of mask is \(1, .*must be \(2, "):
         module(x, torch.ones(1, *SMALL[ndim], dtype=torch.bool))
-
-
-@EACH
-def test_only_weights_decay(component: Component, ndim: int) -> None:
-    """What is no layer's nor a vector is a kernel or a matrix by its nature, or has no weight decay.
-
-    The optimizer leaves out vectors and what a module lists; biases and positions of more axes are to be listed.
-    """
-    module = component.load()(32, ndim=ndim)
-    parameters = dict(module.named_parameters())
-    owned = {
-        id(own)
-        for layer in module.modules()
-        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear, nn.Embedding))
-        for own in layer.parameters()
-    }
-    listed = {
-        f"{path}.{name}".removeprefix(".")
-        for path, part in module.named_modules()
-        for name in getattr(part, "no_weight_decay", set)()
-    }
-    assert listed <= parameters.keys()
-    decaying = {
-        name
-        for name, own in parameters.items()
-        if own.ndim > 1 and id(own) not in owned and name not in listed
-    }
-    assert decaying == DECAYING.get(component.name, set())
 
 
 @EACH_ONCE

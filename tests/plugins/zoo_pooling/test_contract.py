@@ -41,8 +41,6 @@ EACH_AVERAGE = pytest.mark.parametrize(
     ids=lambda value: value.name if isinstance(value, Component) else f"{value}d",
 )
 SMALL = {1: (7,), 2: (5, 3)}
-# Matrices that are no layer's; of them, unlike of biases and positions, a recipe's decay is meant.
-DECAYING = {"netvlad": {"centres"}}
 LARGE = {1: (1000,), 2: (50, 40)}  # a sum of values of 100 overflows in float16
 
 
@@ -205,34 +203,6 @@ def test_refuses_a_wrong_mask(component: Component, ndim: int) -> None:
         head(x, torch.ones(2, *SMALL[ndim]))
     with pytest.raises(InvalidValue, match=r"the shape of mask is \(1, .*must be \(2, "):
         head(x, torch.ones(1, *SMALL[ndim], dtype=torch.bool))
-
-
-@EACH
-def test_only_weights_decay(component: Component, ndim: int) -> None:
-    """What is no layer's nor a vector is a kernel or a matrix by its nature, or has no weight decay.
-
-    The optimizer leaves out vectors and what a module lists; biases and positions of more axes are to be listed.
-    """
-    module = component.load()(32, ndim=ndim)
-    parameters = dict(module.named_parameters())
-    owned = {
-        id(own)
-        for layer in module.modules()
-        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear, nn.Embedding))
-        for own in layer.parameters()
-    }
-    listed = {
-        f"{path}.{name}".removeprefix(".")
-        for path, part in module.named_modules()
-        for name in getattr(part, "no_weight_decay", set)()
-    }
-    assert listed <= parameters.keys()
-    decaying = {
-        name
-        for name, own in parameters.items()
-        if own.ndim > 1 and id(own) not in owned and name not in listed
-    }
-    assert decaying == DECAYING.get(component.name, set())
 
 
 @EACH_ONCE
