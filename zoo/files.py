@@ -102,11 +102,11 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let those who change files of a folder take turns, where it can be locked."""
+def locked(path: Path) -> Iterator[None]:
+    """Let those who change files of a folder, or what a file stands for, take turns, where it can be locked."""
     handle = None
-    with suppress(OSError):  # a folder that cannot be read, or a file system without locks
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with suppress(OSError):  # what cannot be read, or a file system without locks
+        handle = os.open(path, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield

@@ -64,7 +64,7 @@ def train_planned(args: Namespace) -> int:
                 if _has_ended(folder, training, plan):  # by another process, a moment ago
                     continue
                 say(title)
-                begun = folder.is_run
+                begun = folder.is_run and folder.has_begun
                 code = (
                     _go_on(args, folder) if begun else _begin(args, plan.subject(training), folder)
                 )

@@ -281,7 +281,7 @@ def _run(
             f"Stopped {stop}. All of it is kept. Go on with: zoo train --resume {folder.path}"
         ) from None
     except (KeyboardInterrupt, SystemExit):
-        kept = f"Nothing was trained yet. Delete {folder.path}, and start again."
+        kept = "Nothing was trained yet. Start again as before."
         if folder.checkpoint.exists():
             kept = (
                 f"{counted(trainer.current_epoch, 'complete epoch')} {_are(trainer)} kept. "

@@ -80,7 +80,7 @@ def _check_files(folder: RunFolder) -> None:
     begun = folder.metrics.exists()  # an epoch was complete
     if not begun and not folder.checkpoint.exists():  # and with it the weights to start with
         raise InvalidValue(
-            f"{folder.path} holds a run that ended before its training began; delete it, and start again."
+            f"{folder.path} holds a run that ended before its training began; start it as before."
         )
     for path in (folder.checkpoint, *([folder.model_path("best")] if begun else [])):
         if not path.exists():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValue
-from zoo.files import read_whole, reserved, write_atomically
+from zoo.files import locked, read_whole, reserved, write_atomically
 from zoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class RunFolder:
             return bool({"best", "history", "seconds"} <= _read_json(self.result).keys())
         except (OSError, ValueError, AttributeError):
             return False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a training left anything in it that could be lost."""
+        kept = (self.checkpoint, self.metrics, self.result, self.model_path("best"))
+        return any(path.exists() for path in kept)
 
     def model_path(self, which: Literal["best", "last"]) -> Path:
         """The file of the best or the last model."""
@@ -152,9 +158,9 @@ class RunFolder:
             digests: Of the samples of each split.
 
         Raises:
-            InvalidValue: The folder holds a run already.
+            InvalidValue: The folder holds a run already, of which something was trained.
         """
-        if self.is_run:
+        if self.is_run and self.read() and self.has_begun:
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
             )
@@ -239,9 +245,10 @@ class RunFolder:
 
     def keep_evaluation(self, digest: str, figures: dict[str, float]) -> None:
         """Write down figures of a model; they hold for the file of this digest, and for no other."""
-        content = self._all_evaluations()
-        content.setdefault(digest, {}).update(figures)
-        _write_json(self._evaluations, content)
+        with locked(self._run):  # two may measure at once
+            content = self._all_evaluations()
+            content.setdefault(digest, {}).update(figures)
+            _write_json(self._evaluations, content)
 
     def _all_evaluations(self) -> dict[str, dict[str, float]]:
         if not self._evaluations.exists():

@@ -117,6 +117,19 @@ def test_what_was_stopped_goes_on_and_is_missing_until_then(
     assert [figures["epoch"] for figures in history] == [1, 2]
 
 
+def test_what_ended_before_its_training_began_is_begun_again(
+    words: list[str], tmp_path: Path
+) -> None:
+    """A process that was killed while it built the model leaves what was asked, and nothing to go on with."""
+    assert main([*words, "--only", "none"]) == 0
+    run = tmp_path / "runs" / "none-seed0"
+    for path in run.iterdir():
+        if path.is_file() and path.name not in ("run.json", "splits.json"):
+            path.unlink()
+    assert main([*words, "--only", "none"]) == 0
+    assert ended(tmp_path / "runs") == ["none-seed0", "none-seed1"]
+
+
 def test_what_another_process_trains_is_left_to_it(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

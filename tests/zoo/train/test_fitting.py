@@ -91,16 +91,18 @@ def test_resuming_ends_at_the_same_weights(data: Data, new_model: NewModel, tmp_
 def test_an_interrupt_before_the_first_batch_says_that_nothing_is_kept(
     data: Data, new_model: NewModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is nothing to resume from yet, not even the weights to start with."""
+    """There is nothing to resume from yet, not even the weights to start with; nothing is in the way of another start."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Task, "configure_optimizers", interrupt)
-    with pytest.raises(Interrupted, match=f"Nothing was trained yet. Delete {folder}"):
-        fit(new_model(), data, RECIPE, folder)
-    with pytest.raises(InvalidValue, match="ended before its training began; delete it"):
+    with monkeypatch.context() as patched:
+        patched.setattr(Task, "configure_optimizers", interrupt)
+        with pytest.raises(Interrupted, match="Nothing was trained yet"):
+            fit(new_model(), data, RECIPE, folder)
+    with pytest.raises(InvalidValue, match="ended before its training began; start it as before"):
         fit(new_model(), data, RECIPE, folder, resume=True)
+    assert len(fit(new_model(), data, RECIPE, folder).history) == RECIPE.epochs
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(
@@ -175,9 +177,17 @@ def test_a_folder_with_a_run_is_not_overwritten(
     """A second run in the same folder is refused, before anything is touched."""
     folder.mkdir()
     (folder / "run.json").write_text("{}")
-    with pytest.raises(InvalidValue, match="already holds a run"):
+    with pytest.raises(InvalidValue, match="is no run of ours"):
         fit(new_model(), data, RECIPE, folder)
     assert (folder / "run.json").read_text() == "{}"
+    run = json.dumps({"spec": {}, "recipe": {}, "data": "others"})
+    (folder / "run.json").write_text(run)
+    for kept in ("result.json", "metrics.csv", "last.ckpt", "best.safetensors"):
+        (folder / kept).touch()
+        with pytest.raises(InvalidValue, match="already holds a run"):
+            fit(new_model(), data, RECIPE, folder)
+        (folder / kept).unlink()
+    assert (folder / "run.json").read_text() == run
 
 
 def test_a_run_is_resumed_only_as_it_was_started(

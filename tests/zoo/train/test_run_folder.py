@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,15 @@ def test_a_run_that_is_trained_is_not_resumed(
 
     fit(new_model(), data, recipe, folder, report=disturb)
     assert refused == [True, False]
+
+
+def test_figures_of_two_who_measure_at_once_are_both_kept(folder: Path) -> None:
+    """Each reads what is there, adds its own, and writes all."""
+    folder.mkdir()
+    run = RunFolder(folder)
+    (folder / "run.json").write_text("{}")
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            pool.submit(run.keep_evaluation, "digest", {f"{number}/top1": 1.0})
+    kept = json.loads((folder / "evaluations.json").read_text())
+    assert len(kept["digest"]) == 40
