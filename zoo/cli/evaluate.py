@@ -138,11 +138,11 @@ def _published(what: str, data: str, split: str) -> float:
     others = [other for other in _SPLITS if f"{data}/{other}/top1" in figures]
     if name not in figures and others:
         raise UnknownName(
-            f"{what} was published without a figure for {split} of {data}. It has one for {' and '.join(others)}; "
+            f"{what} has no published figure for {split} of {data}. It has one for {' and '.join(others)}; "
             f"check that with --split {others[0]}."
         )
     if name not in figures:
-        raise UnknownName(f"{what} was published without {name}. {near_misses(name, figures)}")
+        raise UnknownName(f"{what} has no published {name}. {near_misses(name, figures)}")
     figure = figures[name]
     value: float | None = figure.get("value")
     if value is None and figure.get("seeds", 1) > 1:

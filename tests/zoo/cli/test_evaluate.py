@@ -98,7 +98,7 @@ def test_a_figure_that_does_not_hold_is_a_problem(
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ({}, "was published without texts/test/top1. There are none."),
+        ({}, "has no published texts/test/top1. There are none."),
         (
             {"texts/validation/top1": {"mean": 0.5}},
             "without a figure for test of texts. It has one for validation; check that with --split validation.",
