@@ -34,6 +34,7 @@ from zoo.train.data.splits import ImageSplit, SequenceSplit, Split
 from zoo.train.fitting import fit
 from zoo.train.normalization import make_normalization
 from zoo.train.recipe import Recipe, recipe_for
+from zoo.train.run_folder import RunFolder
 from zoo.train.task import make_optimizer, make_schedule
 
 
@@ -107,7 +108,7 @@ def _fields(data: Data) -> dict[str, Any]:
 def with_zoo(case: Case, recipe: Recipe) -> float:
     """Train for two epochs as `zoo train` does; samples a second of the second."""
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit(case.model(), case.data, recipe, Path(folder) / "run")
+        fitted = fit(case.model(), case.data, recipe, RunFolder(Path(folder) / "run"))
     return fitted.history[-1]["samples_per_second"]
 
 

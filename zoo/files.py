@@ -124,8 +124,13 @@ def reserved(folder: Path) -> Iterator[bool]:
     """
     handle, free = None, True
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it may have removed it, and somebody else made another one of its name.
+        while handle is None or not os.path.samestat(os.fstat(handle), os.stat(folder)):
+            if handle is not None:
+                os.close(handle)
+                handle = None
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         free = False
     except OSError:  # as in `locked`

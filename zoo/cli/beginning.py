@@ -4,83 +4,102 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from reprlib import Repr
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.cli.training import fit_run, initial_model, overrides, prepare, steps_of
+from zoo.cli.data_arguments import evaluation
+from zoo.cli.opening import open_file
+from zoo.cli.training import fit_run, initial_model, overrides, prepare
 from zoo.cli.unseen import Trained, kept_request, trained
 from zoo.errors import InvalidValue, counted
 from zoo.grammar import is_short_form
+from zoo.train.data import open_data
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
-    from zoo.spec import Version
+    from zoo.spec import Spec, Version
     from zoo.train.data.dataset import Data
     from zoo.train.fitting import Fitted
+    from zoo.train.recipe import Recipe
+    from zoo.train.run_folder import RunFolder
     from zoo.train.subject import Subject
 
 _FEW_STEPS = 10  # an epoch: with fewer, a recipe's epochs are hardly enough to learn anything
 _SMALL_BATCH = 4  # samples: with fewer, what is measured over a batch says little
+_SHORT = Repr()  # of a long list the beginning
 
 
-def begin(args: Namespace, subject: Subject) -> int:
-    """Train a subject as the arguments say, and return the exit code."""
-    from msgspec.structs import replace
+class _Beginning(NamedTuple):
+    """What a training begins with.
 
+    Attributes:
+        spec: Plain data, with gaps that the data fill.
+        recipe: Fields of a recipe.
+        before: How the data were divided for the training that it goes on with or repeats.
+        model: With weights that are trained already; None where all are drawn, or come with the backbone.
+        origin: What is to be noted of these.
+    """
+
+    spec: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    before: Trained
+    model: Model | None = None
+    origin: Mapping[str, Any] = MappingProxyType({})
+
+
+def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) -> int:
+    """Train a subject as the arguments say, and return the exit code.
+
+    Args:
+        args: Of the command.
+        subject: What is to be trained.
+        folder: Where to, instead of what the arguments say.
+    """
     from zoo.train.recipe import Recipe, recipe_for
-    from zoo.train.subject import (
-        asked_input,
-        finetuning_recipe,
-        for_finetuning,
-        without_origin,
-    )
 
+    what = args.plan or args.what
     _check_words(args, subject)
     Recipe.from_data({**subject.recipe, **overrides(args)})
     prepare(args)
     import torch
 
-    from zoo.train.data import open_data
+    from zoo.train.data.for_model import tokens_of
     from zoo.train.fitting import complete_spec
-    from zoo.weights import without_pretrained
+    from zoo.train.run_folder import RunFolder
+    from zoo.train.subject import asked_input
 
-    spec, given = subject.spec, subject.recipe
-    model, origin, before = _begin_with(args, subject)
-    if args.finetune:
-        spec = for_finetuning(spec) if model is None else model.spec.to_data()
-        given = finetuning_recipe(given, whole=model is not None)
-    elif subject.version is not None and not args.reproduce:
-        spec = without_origin(spec)
-    given = {**given, **overrides(args)}
-    vocabulary = None if model is None or model.vocabulary is None else model.vocabulary.tokens()
-    request = kept_request(args, before)
+    start = _beginning(args, subject)
+    given = {**start.recipe, **overrides(args)}
+    tokens = None if start.model is None else tokens_of(start.model)
+    request = kept_request(args, start.before)
     rule = Recipe.from_data(given).vocabulary
-    data = open_data(request, asked_input(spec), vocabulary=vocabulary, rule=rule)
-    _check_data(args, subject, data)
-    if args.finetune and model is not None:
+    data = open_data(request, asked_input(start.spec), vocabulary=tokens, rule=rule)
+    _check_data(what, subject, data)
+    spec = start.spec
+    if args.finetune and start.model is not None:
         torch.manual_seed(Recipe.from_data(given).seed)
-        model.reset_classifier(len(data.labels), data.labels)
-        spec = model.spec.to_data()
+        start.model.reset_classifier(len(data.labels), data.labels)
+        spec = start.model.spec.to_data()
     complete = complete_spec(spec, data, where=f"{subject.where}: spec")
     recipe = recipe_for(given, complete.input)
     notes = [] if args.reproduce else _few_steps(len(data.train), recipe.batch_size)
-    if model is None:
+    if start.model is None:
         model = initial_model(complete, data, recipe)
-    elif model.spec != complete:
-        raise InvalidValue(
-            f"{args.start} is of another spec than what is trained; begin with a file of the same one."
-        )
-    elif recipe.whiten:
-        recipe = replace(recipe, whiten=False)
-        notes.append("the recipe's whiten is left out: the first filters are trained already")
-    if without_pretrained(complete) != complete:
-        origin = {"started_from": {"pretrained": complete.backbone.name}}
-    about = {"what": args.what, "request": request.to_data(), **origin}
-    if vocabulary is not None:
-        about["vocabulary"] = vocabulary
-    output = Path(args.output or Path("runs") / _name_of(args.what))
-    code, fitted = fit_run(model.train(), data, recipe, output, args, about=about, notes=notes)
+    else:
+        model, recipe, more = _started(start.model, complete, recipe, args)
+        notes += more
+    about = {"what": what, "request": request.to_data(), **_origin(start, complete)}
+    if tokens is not None:
+        about["vocabulary"] = tokens
+    folder = folder or RunFolder(Path(args.output or Path("runs") / _name_of(what)))
+    # A repeated training is measured at once, one of a plan with the others.
+    measure = None if args.reproduce or args.plan else evaluation(folder.path, vars(args))
+    code, fitted = fit_run(
+        model, data, recipe, folder, args, about=about, measure=measure, notes=notes
+    )
     if fitted is not None and args.reproduce and subject.version is not None:
         _compare(subject.version, fitted, data)
     return code
@@ -115,58 +134,112 @@ def _check_words(args: Namespace, subject: Subject) -> None:
         )
 
 
-class _Beginning(NamedTuple):
-    """What a training begins with.
-
-    Attributes:
-        model: The model, where it has weights already.
-        origin: What is to be noted of it.
-        before: How the data were divided for the training that it goes on with or repeats.
-    """
-
-    model: Model | None
-    origin: dict[str, Any]
-    before: Trained
-
-
-def _begin_with(args: Namespace, subject: Subject) -> _Beginning:
+def _beginning(args: Namespace, subject: Subject) -> _Beginning:
     from zoo.api import create
-    from zoo.files import read_whole
-    from zoo.weights import parse
+    from zoo.train.subject import finetuning_recipe, for_finetuning, without_origin
 
-    version = subject.version if args.reproduce or args.finetune else None
-    before = trained(args.what, version and version.provenance)
+    spec, recipe, version = subject.spec, subject.recipe, subject.version
     if args.start is not None:
-        import hashlib
-
-        from zoo.api import load
-
-        content = read_whole(Path(args.start))
-        metadata = parse(content, args.start).metadata
-        origin = {
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "recipe": metadata.get("recipe", {}),
-        }
-        if before.split_seed is None:
-            before = trained(args.start, metadata.get("provenance"))
-        return _Beginning(load(args.start), {"started_from": origin}, before)
+        return _with_file(args, subject)
     if args.finetune and version is not None:
+        before = trained(args.what, version.provenance)
         model = create(args.what, pretrained=True)
-        return _Beginning(model, {"started_from": {"ref": str(model.ref)}}, before)
-    return _Beginning(None, {}, before)
+        recipe = finetuning_recipe(recipe, whole=True)
+        origin = {"started_from": {"ref": str(model.ref)}}
+        return _Beginning(model.spec.to_data(), recipe, before, model, origin)
+    if args.finetune:
+        recipe = finetuning_recipe(recipe, whole=False)
+        return _Beginning(for_finetuning(spec), recipe, trained(args.what, None))
+    if version is not None and args.reproduce:
+        return _Beginning(spec, recipe, trained(args.what, version.provenance))
+    if version is not None:
+        spec = without_origin(spec)
+    return _Beginning(spec, recipe, trained(args.plan or args.what, None))
 
 
-def _check_data(args: Namespace, subject: Subject, data: Data) -> None:
+def _with_file(args: Namespace, subject: Subject) -> _Beginning:
+    """Begin with the weights of a file."""
+    from zoo.train.subject import without_origin
+
+    file, spec, version = open_file(Path(args.start)), subject.spec, subject.version
+    before = trained(args.start, file.metadata.get("provenance"))
+    if version is not None and args.reproduce:
+        _check_repeated(args.start, file.digest, version)
+        repeated = trained(args.what, version.provenance)
+        before = before if repeated.split_seed is None else repeated
+    elif version is not None:
+        spec = without_origin(spec)
+    origin = {"sha256": file.digest, "recipe": file.metadata.get("recipe", {})}
+    return _Beginning(spec, subject.recipe, before, file.model, {"started_from": origin})
+
+
+def _check_repeated(start: str, digest: str, version: Version) -> None:
+    """See that a training that is repeated begins with the weights that it began with.
+
+    Raises:
+        InvalidValue: It began with others, or with none.
+    """
+    before = version.provenance.get("started_from")
+    expected = before.get("sha256") if isinstance(before, Mapping) else None
+    if expected is None:
+        raise InvalidValue(
+            f"{version.ref} did not begin with the weights of another training; leave --start out."
+        )
+    if digest != expected:
+        raise InvalidValue(
+            f"{version.ref} began with other weights (sha256 {str(expected)[:12]}...) than {start} has "
+            f"({digest[:12]}...)."
+        )
+
+
+def _started(
+    model: Model, spec: Spec, recipe: Recipe, args: Namespace
+) -> tuple[Model, Recipe, list[str]]:
+    """A model with trained weights, if it is of the spec that is to be trained; its recipe, and what to say of it."""
+    from msgspec.structs import replace
+
+    from zoo.weights import without_pretrained
+
+    asked = without_pretrained(spec)
+    if model.spec != asked:
+        differences = "; ".join(_differences(model.spec.to_data(), asked.to_data()))
+        raise InvalidValue(
+            f"{args.start} is of another spec than what is trained. There and here: {differences}. Begin with a file of "
+            "the same one, or write into the spec what the file has."
+        )
+    if not recipe.whiten:
+        return model, recipe, []
+    note = "the recipe's whiten is left out: the first filters are trained already"
+    return model, replace(recipe, whiten=False), [note]
+
+
+def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
+    """Where two specs, as plain data, are different."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in {**there, **here}:
+            yield from _differences(there.get(name), here.get(name), f"{path}.{name}".lstrip("."))
+    elif there != here:
+        yield f"{path} {_SHORT.repr(there)} and {_SHORT.repr(here)}"
+
+
+def _origin(start: _Beginning, spec: Spec) -> Mapping[str, Any]:
+    """What is to be noted of where the weights came from."""
+    if start.model is None and spec.backbone.pretrained:
+        return {"started_from": {"pretrained": spec.backbone.name}}
+    return start.origin
+
+
+def _check_data(what: str, subject: Subject, data: Data) -> None:
     if subject.data not in (None, data.name):
         raise InvalidValue(
-            f"{args.what} is for {subject.data}, and these data are called {data.name}. Give others, or write "
+            f"{what} is for {subject.data}, and these data are called {data.name}. Give others, or write "
             f"'data: {data.name}' into it."
         )
 
 
 def _few_steps(samples: int, batch_size: int) -> list[str]:
     """What to tell of a batch size that makes few steps of the samples, where a smaller one makes more."""
-    steps = steps_of(samples, batch_size)
+    steps = max(1, samples // batch_size)
     smaller = max(_SMALL_BATCH, 2 ** ((samples // _FEW_STEPS).bit_length() - 1))
     if steps >= _FEW_STEPS or smaller >= min(batch_size, samples):
         return []

@@ -13,8 +13,7 @@ from zoo.cli.terminal import say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
-    from zoo import Model
-    from zoo.train.comparison import Row, Run, Verdict, Which
+    from zoo.train.comparison import Row, Verdict
 
 SUMMARY = "compare runs over their seeds, or models on data"
 
@@ -78,6 +77,7 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     from zoo.train.comparison import make_rows, read_run
     from zoo.train.plan import read_plan
     from zoo.train.run_folder import RunFolder
+    from zoo.weights import without_pretrained
 
     plan = None if args.plan is None else read_plan(Path(args.plan))
     if plan is not None:  # a run of it that has not ended is among what is missing
@@ -95,23 +95,16 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     rows = make_rows(runs, f"{split}/top1")
     if plan is not None:
         rows = plan.titled(rows)
-    models = [
-        _model_of(row.runs[0], args.model)
+    specs = [
+        row.runs[0].spec
         if plan is None or row.runs
-        else compose(plan.completed(row.title, runs[0].spec))
+        else plan.completed(row.title, like=runs[0].spec)
         for row in rows
     ]
+    # What a model costs does not depend on its weights.
+    models = [compose(without_pretrained(spec)) for spec in specs]
     title = f"{runs[0].data}/{split}/top1 of the {args.model} epoch"
     _show(Table(title, _lines(rows, models, args), plan, timed=args.latency), args)
-
-
-def _model_of(run: Run, which: Which) -> Model:
-    """The model of a run; without trained weights where only the figures were kept."""
-    from zoo.api import compose, load
-    from zoo.train.run_folder import RunFolder
-
-    path = RunFolder(run.folder).model_path(which)
-    return load(path) if path.is_file() else compose(run.spec)
 
 
 def _measure(folders: Sequence[Path], args: Namespace) -> None:
@@ -119,7 +112,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
     from zoo.api import load
     from zoo.cli.unseen import trained, unseen_request
     from zoo.train.comparison import read_run
-    from zoo.train.data import open_data
+    from zoo.train.data.for_model import data_for, tokens_of
     from zoo.train.evaluation import evaluate
     from zoo.train.run_folder import RunFolder
 
@@ -132,11 +125,10 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
             continue
         digest = RunFolder(folder).digest(args.model)
         model = load(RunFolder(folder).model_path(args.model))
-        tokens = None if model.vocabulary is None else model.vocabulary.tokens()
-        if data is None or opened != (request, model.spec.input, tokens):
-            data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
-            opened = (request, model.spec.input, tokens)
-        if run.data != data.name or model.labels != data.labels:
+        needed = (request, model.spec.input, model.labels, tokens_of(model))
+        if data is None or opened != needed:
+            data, opened = data_for(model, request, what=str(folder)), needed
+        if run.data != data.name:
             raise InvalidValue(f"{folder} was trained on {run.data}, not on {data.name}.")
         if not RunFolder(folder).knows(split, data.digests[split]):
             raise InvalidValue(
@@ -152,7 +144,7 @@ def _compare_models(args: Namespace) -> None:
     from zoo.cli.opening import open_model, provenance
     from zoo.cli.unseen import choose, trained, unseen_request
     from zoo.train.comparison import Row, judge_models
-    from zoo.train.data import open_data
+    from zoo.train.data.for_model import data_for
     from zoo.train.evaluation import evaluate
 
     told = [(what, provenance(what)) for what in args.what]
@@ -169,9 +161,7 @@ def _compare_models(args: Namespace) -> None:
     before = choose(args, [trained(what, said) for what, said in told])
     for what, training in zip(args.what, before, strict=True):
         model = open_model(what)
-        tokens = None if model.vocabulary is None else model.vocabulary.tokens()
-        request = unseen_request(args, training)
-        data = open_data(request, model.spec.to_data()["input"], vocabulary=tokens)
+        data = data_for(model, unseen_request(args, training), what=what)
         if samples not in (None, own := (data.name, data.digests[split])):
             raise InvalidValue(
                 f"{args.what[0]} and {what} were trained with other splits of {data.name}: there is no {split} split "
@@ -179,8 +169,6 @@ def _compare_models(args: Namespace) -> None:
                 "and --unreadable."
             )
         samples = own
-        if model.labels is not None and model.labels != data.labels:
-            raise InvalidValue(f"{what} tells other classes apart than {data.name} has.")
         scores.append(evaluate(model, data.split(split)))
         models.append(model)
         rows.append(Row(what, (), (scores[-1].accuracy,), samples=scores[-1].samples))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from zoo.train.data.request import DataRequest
-
-
-# What can be done with samples that are amiss; the first is done where nothing is said.
-TREATMENTS: dict[str, tuple[Any, ...]] = {
-    "unreadable": ("refuse", "skip"),
-    "leaks": ("report", "drop", "refuse"),
-}
+from zoo.train.data import KNOWN
+from zoo.train.data.request import CHOICES, USUAL, DataRequest
 
 
 def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
@@ -21,8 +17,7 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--data",
         required=required,
-        help="a folder, an archive or a file; or with --root the name of a data set: cifar10, cifar100, "
-        "cifar10-jpeg, fashion-mnist, fsdd, mnist, mr, sst2, trec",
+        help=f"a folder, an archive or a file; or with --root the name of a data set: {', '.join(sorted(KNOWN))}",
     )
     parser.add_argument("--root", help="the folder that a named data set's files are in")
     parser.add_argument("--text", metavar="COLUMN", help="of a CSV or TSV file (default: text)")
@@ -34,12 +29,12 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     )
     parser.add_argument(
         "--unreadable",
-        choices=TREATMENTS["unreadable"],
+        choices=CHOICES["unreadable"],
         help="what to do with samples that cannot be read (default: as for the training, else refuse)",
     )
     parser.add_argument(
         "--leaks",
-        choices=TREATMENTS["leaks"],
+        choices=CHOICES["leaks"],
         help="what to do with samples that are in a later split, too (default: as for the training, else report)",
     )
     parser.add_argument(
@@ -49,29 +44,27 @@ def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
     )
 
 
-def data_words(args: Namespace) -> list[str]:
-    """The words of a command that asks for the same data; how they are divided, a run knows itself."""
-    said = {name: getattr(args, name) for name in ("data", "root", "text", "label")}
-    return [word for name, value in said.items() if value for word in (f"--{name}", value)]
+def evaluation(run: Path, said: Mapping[str, Any]) -> str:
+    """The command that measures a run on the data that it was trained on; `said` is as for `data_words`."""
+    where = str(run) if {"/", "."} & set(str(run)) else f"./{run}"
+    return shlex.join(["zoo", "evaluate", where, *data_words(said)])
+
+
+def data_words(said: Mapping[str, Any]) -> list[str]:
+    """The words of a command that asks for data; how they are divided, a run knows itself.
+
+    Args:
+        said: Values of `data`, `root`, `text` and `label`, and perhaps of other options.
+    """
+    named = {name: said.get(name) for name in ("data", "root", "text", "label")}
+    return [word for name, value in named.items() if value for word in (f"--{name}", value)]
 
 
 def data_request(args: Namespace) -> DataRequest:
     """What the arguments say; paths are made absolute, so that a run can be resumed from anywhere."""
-    from pathlib import Path
-
-    from zoo.train.data import KNOWN
-    from zoo.train.data.request import DataRequest
-
     what = args.data
     if what not in KNOWN and Path(what).exists():
         what = str(Path(what).resolve())
-    return DataRequest(
-        what=what,
-        root=None if args.root is None else str(Path(args.root).resolve()),
-        text=args.text,
-        label=args.label,
-        hold_out=args.hold_out,
-        unreadable=args.unreadable or TREATMENTS["unreadable"][0],
-        leaks=args.leaks or TREATMENTS["leaks"][0],
-        split_seed=args.split_seed or 0,
-    )
+    root = None if args.root is None else str(Path(args.root).resolve())
+    said = {name: getattr(args, name) for name in USUAL if getattr(args, name) is not None}
+    return DataRequest(what=what, root=root, text=args.text, label=args.label, **said)

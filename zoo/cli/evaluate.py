@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
-from zoo.cli.opening import file_of, open_model, provenance, published_figures
+from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
@@ -45,25 +45,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from zoo.cli.processor import prepare_processor
-    from zoo.train.data import open_data
+    from zoo.train.data.for_model import data_for
     from zoo.train.data.listing import SPLITS
     from zoo.train.evaluation import evaluate, together
 
     prepare_processor(args.threads)
     model, digest = _opened(args.what)
-    vocabulary = None if model.vocabulary is None else model.vocabulary.tokens()
     request, whole = data_request(args), args.split == "all"
     before = trained(args.what, provenance(args.what))
     if whole:
         tell_of_seen(request, before)
     else:
         request = unseen_request(args, before)
-    asked = model.spec.to_data()["input"]
-    data = open_data(request, asked, vocabulary=vocabulary, divided=not whole)
-    if model.labels is not None and model.labels != data.labels:
-        raise InvalidValue(
-            f"{args.what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
-        )
+    data = data_for(model, request, what=args.what, divided=not whole)
     name = f"{data.name}/{args.split}"
     published = None
     if args.check:
@@ -88,15 +82,14 @@ def run(args: Namespace) -> int:
 
 
 def _opened(what: str) -> tuple[Model, str]:
-    """The model; and of a run's best the digest of its file, which a training may replace meanwhile."""
+    """The model; and of a run's best the digest of its file, for which its figures hold."""
     from zoo.train.run_folder import RunFolder
 
-    run = RunFolder(Path(what))
-    if file_of(what) != run.model_path("best"):
+    best = RunFolder(Path(what)).model_path("best")
+    if file_of(what) != best:
         return open_model(what), ""
-    digest = run.digest("best")
-    model = open_model(what)
-    return (model, digest) if digest == run.digest("best") else _opened(what)
+    file = open_file(best)
+    return file.model, file.digest
 
 
 def _keep(what: str, digest: str, data: Data, split: str, score: Score) -> None:

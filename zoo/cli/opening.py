@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zoo.cli.costs import VOCABULARY
 from zoo.errors import InvalidRef, InvalidSpec, InvalidValue, UnknownName
@@ -38,6 +38,40 @@ def open_model(what: str) -> Model:
         return load(file)
     with path_or_ref(what):
         return create(what, pretrained=True)
+
+
+class OpenedFile(NamedTuple):
+    """A file that was read whole.
+
+    Attributes:
+        model: With its weights.
+        metadata: What it says of itself.
+        digest: SHA-256 of its bytes.
+    """
+
+    model: Model
+    metadata: Mapping[str, Any]
+    digest: str
+
+
+def open_file(path: Path) -> OpenedFile:
+    """Return the model of a file with what the file says; all of one and the same, though a training may replace it.
+
+    Raises:
+        ZooError: It is not what it should be.
+    """
+    from hashlib import sha256
+
+    from zoo.api import load
+    from zoo.files import read_whole
+    from zoo.weights import parse
+
+    content = read_whole(path)
+    metadata = parse(content, str(path)).metadata
+    model = load(path)
+    if read_whole(path) != content:
+        return open_file(path)
+    return OpenedFile(model, metadata, sha256(content).hexdigest())
 
 
 def builder(what: str) -> Callable[[], Model]:
@@ -169,10 +203,10 @@ def _said(what: str, field: Literal["metrics", "provenance"]) -> dict[str, Any]:
         with path_or_ref(what):
             said: dict[str, Any] = getattr(describe(what), field)
         return said
-    from zoo.files import read_whole
-    from zoo.weights import parse
+    from zoo.weights import opened
 
-    content = parse(read_whole(file), str(file)).metadata.get(field)
+    with opened(file) as weights:
+        content = weights.metadata.get(field)
     return content if isinstance(content, dict) else {}
 
 

@@ -12,16 +12,16 @@ from shlex import join, quote
 from typing import TYPE_CHECKING
 
 from zoo.cli.beginning import begin
-from zoo.cli.data_arguments import TREATMENTS, data_words
+from zoo.cli.data_arguments import data_words
 from zoo.cli.resuming import resume
 from zoo.cli.terminal import say
 from zoo.cli.training import OVERRIDES
 from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.train.data.request import PLANNED, USUAL
 
 if TYPE_CHECKING:
     from zoo.train.plan import Plan, Training
     from zoo.train.run_folder import RunFolder
-    from zoo.train.subject import Subject
 
 
 def train_planned(args: Namespace) -> int:
@@ -60,13 +60,13 @@ def train_planned(args: Namespace) -> int:
             continue
         title = f"{training.folder} ({number} of {len(trainings)})"
         try:
-            with folder.set_aside():
+            with folder.reserved(resume=False):
                 if _has_ended(folder, training, plan):  # by another process, a moment ago
                     continue
                 say(title)
                 begun = folder.is_run and folder.has_begun
                 code = (
-                    _go_on(args, folder) if begun else _begin(args, plan.subject(training), folder)
+                    resume(args, folder) if begun else begin(args, plan.subject(training), folder)
                 )
         except Taken:
             say(f"{title}: another process trains it.")
@@ -76,7 +76,7 @@ def train_planned(args: Namespace) -> int:
             return code
     going = [folder.path.name for folder in elsewhere if not folder.ended]
     rest = f", but for {', '.join(going)}, which other processes train" if going else ""
-    words = join(["--plan", args.plan, *data_words(args)])
+    words = join(["--plan", args.plan, *data_words(vars(args))])
     say(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
     return 0
 
@@ -91,21 +91,13 @@ def _check_words(args: Namespace) -> None:
 
 def _check_conditions(args: Namespace, plan: Plan) -> None:
     """See that the options ask for what the plan says, so that whoever reads it knows how all was trained."""
-    for name, usual in (("split_seed", 0), *((name, ways[0]) for name, ways in TREATMENTS.items())):
-        asked, planned = getattr(args, name), plan.conditions.get(name, usual)
+    for name in PLANNED:
+        asked, planned = getattr(args, name), plan.conditions.get(name, USUAL[name])
         if asked not in (None, planned):
             raise InvalidValue(
                 f"--{name.replace('_', '-')} is {asked}, but {args.plan} is for {name}: {planned}. Write "
                 f"'{name}: {asked}' into the plan, or leave the option out."
             )
-
-
-def _begin(args: Namespace, subject: Subject, folder: RunFolder) -> int:
-    return begin(Namespace(**{**vars(args), "what": args.plan, "output": folder.path}), subject)
-
-
-def _go_on(args: Namespace, folder: RunFolder) -> int:
-    return resume(Namespace(**{**vars(args), "resume": folder.path}))
 
 
 def _chosen(plan: Plan, rows: Sequence[str] | None) -> list[Training]:

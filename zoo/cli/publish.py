@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from zoo.cli.data_arguments import data_words
+from zoo.cli.data_arguments import evaluation
 from zoo.cli.terminal import complain, figure, say
 from zoo.errors import InvalidValue, UnknownName, counted
 from zoo.files import read_whole
@@ -181,14 +181,10 @@ def _lacks_test(path: Path) -> bool:
 
 
 def _evaluation(path: Path) -> str:
-    """The command that measures a run on the data that it was trained on."""
     from zoo.train.run_folder import RunFolder
 
     request = RunFolder(path).read().get("request") or {}
-    said = {name: request.get(name) for name in ("root", "text", "label")}
-    words = data_words(Namespace(data=request.get("what", "DATA"), **said))
-    where = str(path) if {"/", "."} & set(str(path)) else f"./{path}"
-    return shlex.join(["zoo", "evaluate", where, *words])
+    return evaluation(path, {**request, "data": request.get("what", "DATA")})
 
 
 def _metric(text: str, trainings: int) -> tuple[str, dict[str, float]]:

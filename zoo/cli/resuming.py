@@ -6,29 +6,27 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli.data_arguments import TREATMENTS, data_request
+import msgspec
+
+from zoo.cli.data_arguments import data_request, evaluation
 from zoo.cli.training import fit_run, initial_model, overrides, prepare
 from zoo.errors import InvalidValue
+from zoo.train.data import KNOWN, open_data
+from zoo.train.data.request import USUAL, DataRequest
 
 if TYPE_CHECKING:
-    from zoo.train.data.request import DataRequest
-
-
-def resume(args: Namespace) -> int:
-    """Go on with the run in the folder that the arguments name, and return the exit code."""
-    import msgspec
-
-    from zoo.spec import Spec
-    from zoo.train.recipe import Recipe
     from zoo.train.run_folder import RunFolder
 
-    output = Path(args.resume)
-    folder = RunFolder(output)
-    run = folder.read()
+
+def resume(args: Namespace, folder: RunFolder) -> int:
+    """Go on with the run in a folder, and return the exit code."""
+    from zoo.spec import Spec
+    from zoo.train.recipe import Recipe
+
+    run, output = folder.read(), folder.path
     prepare(args)
-    from zoo.train.data import open_data
-    from zoo.train.data.request import DataRequest
     from zoo.train.resuming import check_data, under_its_name
+    from zoo.weights import without_pretrained
 
     spec, recipe = Spec.from_data(run["spec"]), Recipe.from_data(run["recipe"])
     asked, there = Recipe.from_data({**run["recipe"], **overrides(args)}), recipe.to_data()
@@ -65,11 +63,14 @@ def resume(args: Namespace) -> int:
         ) from error
     data = under_its_name(folder, data)
     check_data(folder, data)  # before the model, which may not fit others
-    model = initial_model(spec, data, recipe)
-    # For the command that is said at the end.
-    args.data, args.root = args.data or request.what, args.root or request.root
-    args.text, args.label = request.text, request.label
-    return fit_run(model, data, recipe, output, args, about=None)[0]
+    model = initial_model(without_pretrained(spec), data, recipe)  # the checkpoint has all weights
+    said = {
+        **request.to_data(),
+        "data": args.data or request.what,
+        "root": args.root or request.root,
+    }
+    measure = None if args.plan else evaluation(output, said)
+    return fit_run(model, data, recipe, folder, args, about=None, measure=measure)[0]
 
 
 def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
@@ -78,12 +79,8 @@ def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
     Raises:
         InvalidValue: The arguments ask for others, or they are where they were no more.
     """
-    from msgspec.structs import replace
-
-    from zoo.train.data import KNOWN
-
     others = []
-    for name in ("text", "label", "hold_out", "split_seed", *TREATMENTS):
+    for name in ("text", "label", *USUAL):
         asked, there = getattr(args, name), getattr(noted, name)
         if asked not in (None, there):
             option = f"--{name.replace('_', '-')}"
@@ -94,7 +91,7 @@ def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
             f"{output} was started with other data: {', '.join(others)}. Resume it as it was, or start another run."
         )
     asked = data_request(Namespace(**{**vars(args), "data": args.data or noted.what}))
-    request = replace(noted, what=asked.what, root=asked.root or noted.root)
+    request = msgspec.structs.replace(noted, what=asked.what, root=asked.root or noted.root)
     option, place = ("data", request.what) if request.what not in KNOWN else ("root", request.root)
     if getattr(args, option) is None and place is not None and not Path(place).exists():
         raise InvalidValue(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from zoo.cli.data_arguments import add_data_arguments
 from zoo.errors import InvalidValue
@@ -68,8 +69,9 @@ def run(args: Namespace) -> int:
                     f"--resume goes on with a run as it was started; leave --{name} out."
                 )
         from zoo.cli.resuming import resume
+        from zoo.train.run_folder import RunFolder
 
-        return resume(args)
+        return resume(args, RunFolder(Path(args.resume)))
     if args.plan is not None:
         from zoo.cli.planned import train_planned
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli import INTERRUPTED
-from zoo.cli.data_arguments import data_words
 from zoo.errors import counted
 
 if TYPE_CHECKING:
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
     from zoo.train.fitting import Fitted
     from zoo.train.recipe import Recipe
+    from zoo.train.run_folder import RunFolder
 
 OVERRIDES = ("epochs", "batch_size", "learning_rate", "precision", "seed")
 
@@ -62,43 +61,53 @@ def fit_run(
     model: Model,
     data: Data,
     recipe: Recipe,
-    output: Path,
+    folder: RunFolder,
     args: Namespace,
     *,
     about: dict[str, Any] | None,
+    measure: str | None,
     notes: Sequence[str] = (),
 ) -> tuple[int, Fitted | None]:
-    """Train, `about` being noted of a new run; None goes on with the one that is there.
+    """Train.
+
+    Args:
+        model: What is trained.
+        data: On what.
+        recipe: How.
+        folder: Where the run is kept.
+        args: Of the command.
+        about: What to note of a new run; None goes on with the one that is there.
+        measure: The command that measures the model, to be said at the end; None where it is not.
+        notes: What a user should know of it, beside what there is to say of the data.
 
     Returns:
         The exit code, and in the first process what came of it.
     """
-    from zoo.cli.terminal import printable
+    from zoo.train.batches import EpochBatches
     from zoo.train.callbacks import best_line, write_line
     from zoo.train.fitting import Interrupted, fit
     from zoo.train.processes import Processes
 
-    first = Processes.here().first
+    processes = Processes.here()
 
     def say(text: str) -> None:
-        if first:
+        if processes.first:
             write_line(text)
 
     for note in (*data.notes, *notes):
-        say(printable(f"note: {note}"))
+        say(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
-    batches = steps_of(len(data.train), recipe.batch_size)
-    size = min(recipe.batch_size, len(data.train))
+    batches = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     say(
         f"{count:,} parameters; {counted(len(data.train), 'sample')} to train on, {len(data.validation):,} to validate; "
-        f"{counted(batches, 'batch', 'batches')} of {size} an epoch."
+        f"{counted(len(batches), 'batch', 'batches')} of {batches.batch_size} an epoch."
     )
     try:
         fitted = fit(
             model,
             data,
             recipe,
-            output,
+            folder,
             run=about,
             resume=about is None,
             compiled=args.compile,
@@ -110,20 +119,6 @@ def fit_run(
         say(str(error))
         return INTERRUPTED, None
     say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
-    # A repeated training is measured at once, one of a plan with the others.
-    if not args.reproduce and args.plan is None:
-        say(printable(f"Measure it on the test split: {_evaluation(output, args)}"))
-    return 0, fitted if first else None
-
-
-def steps_of(samples: int, batch_size: int) -> int:
-    """Steps of an epoch: whole batches; what is left over waits for another epoch."""
-    return max(1, samples // batch_size)
-
-
-def _evaluation(output: Path, args: Namespace) -> str:
-    """The command that measures a run on the data that it was trained on."""
-    from shlex import join
-
-    where = str(output) if {"/", "."} & set(str(output)) else f"./{output}"
-    return join(["zoo", "evaluate", where, *data_words(args)])
+    if measure is not None:
+        say(f"Measure it on the test split: {measure}")
+    return 0, fitted if processes.first else None

@@ -10,14 +10,13 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from zoo.cli.data_arguments import TREATMENTS, data_request
+from zoo.cli.data_arguments import data_request
 from zoo.cli.terminal import complain
 from zoo.errors import InvalidValue
-
-if TYPE_CHECKING:
-    from zoo.train.data.request import DataRequest
+from zoo.train.data import KNOWN
+from zoo.train.data.request import CHOICES, DataRequest
 
 
 class Trained(NamedTuple):
@@ -49,7 +48,7 @@ def trained(what: str, said: Any) -> Trained:
         held if isinstance(held, str) else None,
         {
             name: said[name]
-            for name, choices in TREATMENTS.items()
+            for name, choices in CHOICES.items()
             if isinstance(said.get(name), str) and said[name] in choices
         },
     )
@@ -141,7 +140,6 @@ def _held_by_itself(asked: DataRequest) -> str | None:
 
 
 def _name(asked: DataRequest) -> str:
-    from zoo.train.data import KNOWN
     from zoo.train.data.paths import name_at
 
     return asked.what if asked.what in KNOWN else name_at(Path(asked.what))

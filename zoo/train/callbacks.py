@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
+from zoo.escaping import printable
 from zoo.train.task import LOOKS
 
 clock = time.monotonic  # in seconds
@@ -176,8 +178,9 @@ class Progress(TQDMProgressBar):
 
 def write_line(text: str) -> None:
     """Write a line for people, above the progress bar if there is one."""
-    tqdm.write(text, file=sys.stdout)
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # a training outlives whoever reads what it says
+        tqdm.write(printable(text), file=sys.stdout)
+        sys.stdout.flush()
 
 
 def best_line(best: dict[str, float], path: Path) -> str:

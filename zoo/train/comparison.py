@@ -44,7 +44,6 @@ class Run(NamedTuple):
         recipe: How, with its seed.
         data: On what.
         figures: `validation/top1` and the like of the model at hand, shares in [0, 1].
-        seconds: Time that it took.
         conditions: What else it depends on: the weights that it began with, how the data were divided, and what
             was done with samples that are amiss.
         digests: Of the samples of each split, as far as they were noted.
@@ -55,7 +54,6 @@ class Run(NamedTuple):
     recipe: dict[str, Any]
     data: str
     figures: dict[str, float]
-    seconds: float
     conditions: Mapping[str, Any] = MappingProxyType({})
     digests: Mapping[str, str] = MappingProxyType({})
 
@@ -135,7 +133,6 @@ def read_run(folder: Path, which: Which = "last") -> Run:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         epoch = result["best"] if which == "best" else result["history"][-1]
-        seconds = float(result["seconds"])
         figures = {name: float(value) for name, value in epoch.items() if "/" in name}
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InvalidValue(
@@ -143,7 +140,7 @@ def read_run(folder: Path, which: Which = "last") -> Run:
             f"{folder}"
         ) from None
     figures.update(RunFolder(folder).evaluations(which))
-    return run._replace(figures=figures, seconds=seconds)
+    return run._replace(figures=figures)
 
 
 def asked_run(folder: Path) -> Run:
@@ -162,7 +159,6 @@ def asked_run(folder: Path) -> Run:
         recipe,
         asked["data"],
         {},
-        0.0,
         RunFolder.conditions(asked),
         asked.get("digests") or {},
     )
@@ -188,7 +184,9 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
             )
         data = run.data
         if figure not in run.figures:
-            raise UnknownName(f"{run.folder} has no {figure}. {near_misses(figure, run.figures)}")
+            raise UnknownName(
+                f"{run.folder} has no {figure} yet, which --data (and --root) measures. {near_misses(figure, run.figures)}"
+            )
         groups.setdefault(_identity(run), []).append(run)
     for group in groups.values():
         _check_seeds(group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -21,7 +22,6 @@ from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
 from zoo.train.resuming import check_resumable
 from zoo.train.run_folder import RunFolder
-from zoo.weights import without_pretrained
 
 if TYPE_CHECKING:
     from zoo import Model
@@ -53,7 +53,7 @@ def fit(
     model: Model,
     data: Data,
     recipe: Recipe,
-    output: Path,
+    folder: RunFolder,
     *,
     run: dict[str, Any] | None = None,
     resume: bool = False,
@@ -68,16 +68,16 @@ def fit(
         model: Its weights are where the training starts. It is put into training mode.
         data: What to train on.
         recipe: How.
-        output: A folder; made if it is not there.
+        folder: Where to; made if it is not there.
         run: What else to write into `run.json`, e.g. where the data came from.
-        resume: Go on from the checkpoint in `output`.
+        resume: Go on from the checkpoint in `folder`.
         compiled: Train through torch.compile.
         progress: Show a bar.
         tensorboard: Write logs for TensorBoard, too.
         report: Called with a line for people after each epoch.
 
     Raises:
-        InvalidValue: Model, data and recipe do not fit each other, or `output` holds another run.
+        InvalidValue: Model, data and recipe do not fit each other, or `folder` holds another run.
         Interrupted: Ctrl-C was pressed, or SIGTERM came.
         MissingExtra: Lightning is not installed.
     """
@@ -90,39 +90,43 @@ def fit(
     from zoo.train.task import Task
 
     check_fit(model, data, recipe, compiled=compiled)
-    folder = RunFolder(output)
-    spec = without_pretrained(model.spec)  # resumed from a checkpoint, which has all weights
-    asked = {"spec": spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
     processes = Processes.here()
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
     task = Task(model.train(), recipe, recipe.epochs * len(train), compiled=compiled)
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
-    def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
-        with nullcontext() if average is None else average.in_place():
-            folder.save_model(model, which, data.name, recipe, figures)
-
-    def keep(figures: dict[str, float]) -> None:
-        save("best", figures)
-
     report = report or (lambda _: None)
-    keeper = KeepBest(keep, folder.write_history, report, compiled=compiled)
-    others: list[Any] = [Progress(recipe.batch_size)] if progress else []
-    if average is not None:
-        others.append(average)
-    interruption = Interruption(folder.checkpoint, report)
-    others += [EpochState(), interruption]
     # Behind all that may be refused, so that nothing is left of what was.
     with folder.reserved(resume=resume) if processes.first else nullcontext():
         if processes.first and resume:
-            check_resumable(folder, asked, data)
+            check_resumable(folder, model.spec, recipe, data)
         elif processes.first:
+            asked = {"spec": model.spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
             folder.prepare({**(run or {}), **asked}, data.members, data.digests)
+        started = folder.read() if processes.first else {}
+
+        def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
+            with nullcontext() if average is None else average.in_place():
+                folder.save_model(model, which, started, figures)
+
+        keeper = KeepBest(partial(save, "best"), folder.write_history, report, compiled=compiled)
+        interruption = Interruption(folder.checkpoint, report)
+        others: list[Any] = [Progress(train.batch_size)] if progress else []
+        if average is not None:
+            others.append(average)
+        others += [EpochState(), interruption]
         ended = resume and folder.ended
         with quiet_lightning(), interruption.listening():
             _run(
-                _trainer(recipe, folder, [keeper, *others], processes, tensorboard=tensorboard),
+                _trainer(
+                    recipe,
+                    folder,
+                    [keeper, *others],
+                    processes,
+                    progress=progress,
+                    tensorboard=tensorboard,
+                ),
                 task,
                 ResumableBatches(data.train, train),
                 WholeBatches(data.validation, validation),
@@ -132,7 +136,7 @@ def fit(
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
         if processes.first and not ended:
             save("last", keeper.history[-1])
-            folder.write_result(asked, keeper.best, keeper.history, seconds)
+            folder.write_result(started, keeper.best, keeper.history, seconds)
             draw_curves(
                 keeper.history,
                 folder.curves,
@@ -231,6 +235,7 @@ def _trainer(
     callbacks: list[Any],
     processes: Processes,
     *,
+    progress: bool,
     tensorboard: bool,
 ) -> Any:
     from lightning.pytorch import Trainer
@@ -260,7 +265,7 @@ def _trainer(
         logger=loggers,
         callbacks=[*callbacks, latest],
         plugins=[WholeCheckpoints()],
-        enable_progress_bar=any(hasattr(callback, "init_train_tqdm") for callback in callbacks),
+        enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )

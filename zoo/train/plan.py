@@ -18,10 +18,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from zoo.blocks import read_spec
 from zoo.errors import InvalidValue, ZooError
@@ -29,21 +29,18 @@ from zoo.grammar import parse
 from zoo.registry.reader import read_yaml
 from zoo.spec import Spec
 from zoo.train.comparison import Row, Run
+from zoo.train.data.request import Treatment, unusual
 from zoo.train.recipe import Recipe, recipe_for
-from zoo.train.run_folder import RunFolder
 from zoo.train.subject import Subject
 
 _TITLE = re.compile(r"[^\W_][\w@.+-]*")  # of which a folder's name is made
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
+class _File(Treatment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: str
     seeds: Annotated[list[int], Meta(min_length=1)]
     recipe: dict[str, Any]
     specs: Annotated[dict[str, str], Meta(min_length=1)]
-    split_seed: int = 0
-    leaks: Literal["report", "drop", "refuse"] = "report"
-    unreadable: Literal["refuse", "skip"] = "refuse"
 
 
 class Training(NamedTuple):
@@ -155,8 +152,7 @@ def read_plan(path: Path) -> Plan:
         for recipe in recipes
         for title, spec in specs.items()
     ]
-    request = {name: getattr(file, name) for name in ("split_seed", "leaks", "unreadable")}
-    return Plan(file.data, tuple(trainings), RunFolder.conditions({"request": request}))
+    return Plan(file.data, tuple(trainings), unusual(msgspec.structs.asdict(file)))
 
 
 def _specs(texts: Mapping[str, str], path: Path) -> dict[str, Spec]:

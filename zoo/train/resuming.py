@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.errors import InvalidValue, counted
 from zoo.spec import Spec
 from zoo.train.data.listing import some
 from zoo.train.recipe import Recipe
+from zoo.weights import without_pretrained
 
 if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
@@ -36,12 +37,13 @@ def under_its_name(folder: RunFolder, data: Data) -> Data:
     return replace(data, name=run["data"])
 
 
-def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> None:
+def check_resumable(folder: RunFolder, spec: Spec, recipe: Recipe, data: Data) -> None:
     """See that a run is the one to go on with, and whole.
 
     Args:
         folder: Of the run.
-        asked: Its spec, recipe and the name of its data, as plain data.
+        spec: Of what is to be trained.
+        recipe: How.
         data: As they are now.
 
     Raises:
@@ -49,9 +51,10 @@ def check_resumable(folder: RunFolder, asked: Mapping[str, Any], data: Data) -> 
     """
     there = folder.read()
     same = {
-        "spec": Spec.from_data(there["spec"]) == Spec.from_data(asked["spec"]),
-        "recipe": Recipe.from_data(there["recipe"]) == Recipe.from_data(asked["recipe"]),
-        "data": there["data"] == asked["data"],
+        # Resumed from a checkpoint, which has all weights.
+        "spec": without_pretrained(Spec.from_data(there["spec"])) == without_pretrained(spec),
+        "recipe": Recipe.from_data(there["recipe"]) == recipe,
+        "data": there["data"] == data.name,
     }
     for what, holds in same.items():
         if not holds:
@@ -77,12 +80,12 @@ def check_data(folder: RunFolder, data: Data) -> None:
 
 
 def _check_files(folder: RunFolder) -> None:
-    begun = folder.metrics.exists()  # an epoch was complete
-    if not begun and not folder.checkpoint.exists():  # and with it the weights to start with
+    has_epoch = folder.metrics.exists()  # that was complete
+    if not has_epoch and not folder.checkpoint.exists():  # and with it the weights to start with
         raise InvalidValue(
             f"{folder.path} holds a run that ended before its training began; start it as before."
         )
-    for path in (folder.checkpoint, *([folder.model_path("best")] if begun else [])):
+    for path in (folder.checkpoint, *([folder.model_path("best")] if has_epoch else [])):
         if not path.exists():
             raise InvalidValue(
                 f"{folder.path} has lost {path.name}, without which it cannot go on. Put the file back, or start "

@@ -1,10 +1,12 @@
 """The folder of a run.
 
-It holds `run.json` (what was asked), `best.safetensors` and `last.safetensors` (models), `result.json`
-(figures, and the digests of the models), `evaluations.json` (figures measured afterwards), `logs/` (CSV) and
-`last.ckpt`. The last is Lightning's own checkpoint, a torch file with optimizer and schedule. It is there to resume
-this run and is read by Lightning alone, with `weights_only`, so that nothing in it is executed; models are shared as
-safetensors files. The three JSON files are enough to compare the run with others.
+It holds `run.json` (what was asked), `splits.json` (which sample is in which split, where the splits were made),
+`best.safetensors` and `last.safetensors` (models), `metrics.csv` and `curves.png` (figures of every epoch),
+`result.json` (the same once the run has ended, and the digests of the models), `evaluations.json` (figures measured
+afterwards), `logs/` and `last.ckpt`. The last is Lightning's own checkpoint, a torch file with optimizer and schedule.
+It is there to resume this run and is read by Lightning alone, with `weights_only`, so that nothing in it is executed;
+models are shared as safetensors files. `run.json`, `result.json` and `evaluations.json` are enough to compare the run
+with others.
 """
 
 from __future__ import annotations
@@ -19,14 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValue
 from zoo.files import locked, read_whole, reserved, write_atomically
-from zoo.train.recipe import Recipe
+from zoo.train.data.request import told, unusual
 
 if TYPE_CHECKING:
     from zoo import Model
-
-
-# Folders that this process has set aside, and not begun to train in.
-_SET_ASIDE: set[Path] = set()
 
 
 class Taken(InvalidValue):
@@ -50,6 +48,7 @@ class RunFolder:
         self._splits = path / "splits.json"
         self.result = path / "result.json"
         self._evaluations = path / "evaluations.json"
+        self._is_reserved = False
 
     @property
     def sittings(self) -> int:
@@ -104,16 +103,13 @@ class RunFolder:
     def reserved(self, *, resume: bool) -> Iterator[None]:
         """Let no other process train in this folder meanwhile; it is made, unless a run in it is resumed.
 
+        Whoever has reserved it can hand this object on, which may be reserved again within.
+
         Raises:
             InvalidValue: One does, or the folder cannot be made.
         """
-        own = self.path.resolve()
-        if own in _SET_ASIDE:
-            _SET_ASIDE.remove(own)  # for the first who asks, and nobody else meanwhile
-            try:
-                yield
-            finally:
-                _SET_ASIDE.add(own)
+        if self._is_reserved:
+            yield
             return
         if not resume:
             try:
@@ -125,23 +121,12 @@ class RunFolder:
                 raise Taken(
                     f"Another process is training in {self.path}. Wait for its end, or stop it."
                 )
-            yield
-
-    @contextmanager
-    def set_aside(self) -> Iterator[None]:
-        """Reserve the folder for a training that this process prepares; it takes the reservation over.
-
-        Raises:
-            InvalidValue: Another process trains in it, or it cannot be made.
-        """
-        with self.reserved(resume=False):
-            own = self.path.resolve()
-            _SET_ASIDE.add(own)
+            self._is_reserved = True
             try:
                 yield
             finally:
-                _SET_ASIDE.remove(own)
-                with suppress(OSError):  # it holds something, as it should
+                self._is_reserved = False
+                with suppress(OSError):  # of what was begun it holds something
                     self.path.rmdir()
 
     def prepare(
@@ -160,7 +145,9 @@ class RunFolder:
         Raises:
             InvalidValue: The folder holds a run already, of which something was trained.
         """
-        if self.is_run and self.read() and self.has_begun:
+        if self.is_run:
+            self.read()  # which refuses what others wrote
+        if self.is_run and self.has_begun:
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
             )
@@ -168,6 +155,7 @@ class RunFolder:
             raise InvalidValue(
                 f"{self.path} holds the checkpoint of a run whose {self._run.name} is gone. Choose another folder."
             )
+        self._splits.unlink(missing_ok=True)  # of one that never began
         if members:
             _write_json(self._splits, {name: list(names) for name, names in members.items()})
         _write_json(self._run, {**run, "digests": dict(digests or {})})
@@ -195,48 +183,49 @@ class RunFolder:
         self,
         model: Model,
         which: Literal["best", "last"],
-        data: str,
-        recipe: Recipe,
+        run: Mapping[str, Any],
         figures: dict[str, float],
     ) -> None:
-        """Save a model with the figures of its epoch, its recipe and where it came from."""
+        """Save a model with the figures of its epoch, its recipe and where it came from.
+
+        Args:
+            model: With the weights to save.
+            which: The best so far, or the last.
+            run: What was asked of the run, as `read` gives it.
+            figures: Of the epoch.
+        """
         import lightning
         import torch
 
         from zoo.api import save
 
         provenance = {
-            "data": data,
+            "data": run["data"],
             "epoch": int(figures["epoch"]),
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "torch": torch.__version__.partition("+")[0],
             "lightning": lightning.__version__,
         }
-        run = self.read()
         if (before := run.get("started_from")) is not None:
             provenance["started_from"] = before
         if run.get("digests"):
             provenance["digests"] = run["digests"]
-        changed = {name: run.get("request", {}).get(name) for name in _OF_DATA}
-        provenance.update({name: value for name, value in changed.items() if value is not None})
-        metrics = _metrics(figures, data)
+        provenance.update(told(run.get("request") or {}))
         save(
             model,
             self.model_path(which),
-            metrics=metrics,
-            recipe=recipe.to_data(),
+            metrics=_metrics(figures, run["data"]),
+            recipe=run["recipe"],
             provenance=provenance,
         )
 
     @staticmethod
     def conditions(run: Mapping[str, Any]) -> dict[str, Any]:
         """What a run depends on beside spec, recipe and data, as far as it is out of the ordinary."""
-        request = run.get("request") or {}
-        told = {name: request.get(name, usual) for name, usual in _OF_DATA.items()}
-        return {
-            **{name: value for name, value in told.items() if value != _OF_DATA[name]},
-            **{name: run[name] for name in ("started_from",) if name in run},
-        }
+        before = run.get("started_from")
+        # Pretrained weights stand in the spec.
+        started = {} if not before or "pretrained" in before else {"started_from": before}
+        return {**unusual(run.get("request") or {}), **started}
 
     def evaluations(self, which: Literal["best", "last"]) -> dict[str, float]:
         """Figures of a model that were measured after the training, e.g. `test/top1`."""
@@ -283,19 +272,16 @@ class RunFolder:
 
     def write_result(
         self,
-        asked: dict[str, Any],
+        run: Mapping[str, Any],
         best: dict[str, float],
         history: list[dict[str, float]],
         seconds: float,
     ) -> None:
-        """Write the figures of a run that has ended."""
-        result = {**asked, "metrics": _metrics(best, asked["data"]), "seconds": seconds}
+        """Write the figures of a run that has ended; `run` is what was asked of it, as `read` gives it."""
+        asked = {name: run[name] for name in ("spec", "recipe", "data")}
+        result = {**asked, "metrics": _metrics(best, run["data"]), "seconds": seconds}
         result["sha256"] = {which: self.digest(which) for which in ("best", "last")}
         _write_json(self.result, {**result, "best": best, "history": history})
-
-
-# What of a request for data a figure depends on, beside the data themselves; and what it is if nothing is said.
-_OF_DATA = {"hold_out": None, "unreadable": "refuse", "leaks": "report", "split_seed": 0}
 
 
 def _metrics(figures: dict[str, float], data: str) -> dict[str, dict[str, float]]:

@@ -101,7 +101,7 @@ def test_a_figure_that_does_not_hold_is_a_problem(
         ({}, "has no published texts/test/top1. There are none."),
         (
             {"texts/validation/top1": {"mean": 0.5}},
-            "without a figure for test of texts. It has one for validation; check that with --split validation.",
+            "has no published figure for test of texts. It has one for validation; check that with --split validation.",
         ),
         ({FIGURE: {"mean": 0.5, "seeds": 3}}, "is a mean over 3 trainings"),
     ],

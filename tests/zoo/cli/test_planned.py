@@ -154,7 +154,8 @@ def test_no_other_process_begins_what_is_being_read_for(
         opened.append(other.returncode)
         return open_data(*args, **options)
 
-    monkeypatch.setattr("zoo.train.data.open_data", ask)
+    monkeypatch.setattr("zoo.cli.beginning.open_data", ask)
+    monkeypatch.setattr("zoo.cli.resuming.open_data", ask)
     Path(words[2]).write_text(PLAN.replace("[0, 1]", "[0]"))
     assert main([*words, "--only", "none"]) == 0
     (run / "result.json").unlink()
@@ -170,19 +171,16 @@ def test_what_another_process_has_just_ended_is_passed_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Between the look at its folder and the reservation."""
-    run, ready, set_aside = (
-        tmp_path / "runs" / "none-seed0",
-        tmp_path / "ready",
-        RunFolder.set_aside,
-    )
+    run, ready = tmp_path / "runs" / "none-seed0", tmp_path / "ready"
     assert main([*words, "--only", "none"]) == 0
     run.rename(ready)
+    reserve = RunFolder.reserved
 
-    def be_late(self: RunFolder) -> Any:
+    def be_late(self: RunFolder, *, resume: bool) -> Any:
         ready.rename(run)
-        return set_aside(self)
+        return reserve(self, resume=resume)
 
-    monkeypatch.setattr(RunFolder, "set_aside", be_late)
+    monkeypatch.setattr(RunFolder, "reserved", be_late)
     capsys.readouterr()
     assert main([*words, "--only", "none"]) == 0
     assert capsys.readouterr().out.startswith("All has ended.")

@@ -136,9 +136,10 @@ def two_runs(small_spec: dict[str, Any], run_folder: Path, monkeypatch: pytest.M
         shutil.copy(run_folder / "best.safetensors", run.path / "last.safetensors")
         recipe = Recipe(seed=seed).to_data()
         request = {"what": "/data/my pets", "root": None, "text": "words", "label": None}
-        run.prepare({"spec": small_spec, "recipe": recipe, "data": "pets", "request": request})
+        asked = {"spec": small_spec, "recipe": recipe, "data": "pets", "request": request}
+        run.prepare(asked)
         best = {"epoch": 1.0, "validation/top1": 0.5}
-        run.write_result({"data": "pets"}, best, [best], 1.0)
+        run.write_result(asked, best, [best], 1.0)
 
 
 def _figure_of(folder: str, value: float) -> None:

@@ -60,7 +60,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         opened.append(request.split_seed)
         return open_data(request, *args, **options)
 
-    monkeypatch.setattr("zoo.train.data.open_data", note)
+    for module in ("zoo.cli.beginning", "zoo.train.data.for_model"):
+        monkeypatch.setattr(f"{module}.open_data", note)
     return opened
 
 

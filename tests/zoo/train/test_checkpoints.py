@@ -18,6 +18,7 @@ from zoo.errors import InvalidValue, ZooError
 from zoo.train.data.dataset import Data
 from zoo.train.fitting import fit
 from zoo.train.recipe import Recipe
+from zoo.train.run_folder import RunFolder
 
 RECIPE = Recipe(epochs=3, batch_size=20)
 
@@ -50,12 +51,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         rf"last.ckpt cannot be written: File too large.*go on with: zoo train --resume {folder}"
     )
     with pytest.raises(ZooError, match=expected):
-        fit(new_model(), data, RECIPE, folder, report=after_the_first)
+        fit(new_model(), data, RECIPE, RunFolder(folder), report=after_the_first)
     assert checkpoint.read_bytes() == saved
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
     fill_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    fitted = fit(new_model(), data, RECIPE, folder, resume=True)
+    fitted = fit(new_model(), data, RECIPE, RunFolder(folder), resume=True)
     assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
     assert msgspec.json.decode((folder / "result.json").read_bytes())["history"] == fitted.history
 
@@ -80,11 +81,11 @@ def test_a_full_disk_at_a_stop_inside_an_epoch_loses_that_epoch_alone(
         rf"last.ckpt cannot be written: File too large.*go on with: zoo train --resume {folder}"
     )
     with pytest.raises(ZooError, match=expected):
-        fit(model, data, RECIPE, folder)
+        fit(model, data, RECIPE, RunFolder(folder))
     assert (folder / "last.ckpt").read_bytes() == saved
 
     fill_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    fitted = fit(new_model(), data, RECIPE, folder, resume=True)
+    fitted = fit(new_model(), data, RECIPE, RunFolder(folder), resume=True)
     assert [figures["epoch"] for figures in fitted.history] == [1, 2, 3]
 
 
@@ -93,11 +94,17 @@ def test_a_damaged_checkpoint_is_named(
     data: Data, new_model: Callable[[], zoo.Model], folder: Path, kept: int
 ) -> None:
     """In one line, with what can be done; the models stay as they are."""
-    fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), folder)
+    fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), RunFolder(folder))
     best = (folder / "best.safetensors").read_bytes()
     os.truncate(folder / "last.ckpt", kept)
     with pytest.raises(InvalidValue, match=r"last\.ckpt cannot be read.*[^: ]\)\. Take the file"):
-        fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), folder, resume=True)
+        fit(
+            new_model(),
+            data,
+            msgspec.structs.replace(RECIPE, epochs=1),
+            RunFolder(folder),
+            resume=True,
+        )
     assert (folder / "best.safetensors").read_bytes() == best
 
 
@@ -106,4 +113,6 @@ def test_a_run_whose_folder_is_deleted_says_so(
 ) -> None:
     """Nothing of it is to be resumed, and no room is missing."""
     with pytest.raises(ZooError, match=f"{folder} is gone, deleted or moved"):
-        fit(new_model(), data, RECIPE, folder, report=lambda _line: shutil.rmtree(folder))
+        fit(
+            new_model(), data, RECIPE, RunFolder(folder), report=lambda _line: shutil.rmtree(folder)
+        )

@@ -21,6 +21,7 @@ from zoo.train import checkpoints, interruption, task
 from zoo.train.data.dataset import Data
 from zoo.train.fitting import Fitted, Interrupted, fit
 from zoo.train.recipe import Recipe
+from zoo.train.run_folder import RunFolder
 
 # All that is drawn by chance or carried from batch to batch. An epoch is 10 batches, and 2 of validation.
 RECIPE = Recipe(
@@ -86,14 +87,14 @@ def assert_same(folder: Path, other: Path) -> None:
 @pytest.fixture
 def whole(data: Data, new_model: NewModel, tmp_path: Path) -> Path:
     """A run that nobody stopped."""
-    fit(new_model(), data, RECIPE, tmp_path / "whole")
+    fit(new_model(), data, RECIPE, RunFolder(tmp_path / "whole"))
     return tmp_path / "whole"
 
 
 def resume(data: Data, new_model: NewModel, folder: Path) -> Fitted:
     """Go on, as a new process would, with everything random in another state."""
     torch.manual_seed(99)
-    return fit(new_model(), data, RECIPE, folder, resume=True)
+    return fit(new_model(), data, RECIPE, RunFolder(folder), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,13 @@ def test_a_run_stopped_inside_an_epoch_ends_as_one_that_was_not(
     handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     expected = rf"Stopped {where}\. All of it is kept\. Go on with: zoo train --resume {folder}"
     with pytest.raises(Interrupted, match=expected):
-        fit(at_batch(new_model(), number, send), data, RECIPE, folder, report=lines.append)
+        fit(
+            at_batch(new_model(), number, send),
+            data,
+            RECIPE,
+            RunFolder(folder),
+            report=lines.append,
+        )
     assert [line for line in lines if "epoch" not in line] == [
         "Stopping after this batch; Ctrl-C again stops at once, and loses what is not kept yet."
     ]
@@ -130,12 +137,12 @@ def test_a_run_may_be_stopped_again_and_again(
     """By the signal of a scheduler, every five batches; the learning rate is not taken down anew."""
     sittings = 1
     with pytest.raises(Interrupted, match="after batch 5 of 10"):
-        fit(at_batch(new_model(), 5, lambda: send(signal.SIGTERM)), data, RECIPE, folder)
+        fit(at_batch(new_model(), 5, lambda: send(signal.SIGTERM)), data, RECIPE, RunFolder(folder))
     while not (folder / "result.json").exists():
         sittings += 1
         model = at_batch(new_model(), 5, lambda: send(signal.SIGTERM))
         try:
-            fit(model, data, RECIPE, folder, resume=True)
+            fit(model, data, RECIPE, RunFolder(folder), resume=True)
         except Interrupted:
             assert sittings < 20
     assert sittings > 3
@@ -146,7 +153,7 @@ def test_a_signal_in_the_last_batch_of_all_comes_too_late(
     data: Data, new_model: NewModel, whole: Path, folder: Path
 ) -> None:
     """The training ends as always."""
-    fit(at_batch(new_model(), 24, send), data, RECIPE, folder)
+    fit(at_batch(new_model(), 24, send), data, RECIPE, RunFolder(folder))
     assert (folder / "result.json").exists()
     assert_same(folder, whole)
 
@@ -165,7 +172,7 @@ def test_ctrl_c_again_stops_at_once(
         send()
 
     with pytest.raises(Interrupted, match=r"Stopped at once\. 1 complete epoch is kept"):
-        fit(at_batch(new_model(), 15, twice), data, RECIPE, folder)
+        fit(at_batch(new_model(), 15, twice), data, RECIPE, RunFolder(folder))
     assert (folder / "last.ckpt").read_bytes() == kept
     resume(data, new_model, folder)
     assert_same(folder, whole)
@@ -182,7 +189,7 @@ def test_a_signal_that_a_launcher_passes_on_is_the_same_one(
 
     model = at_batch(new_model(), 3, thrice)
     with pytest.raises(Interrupted, match="in epoch 1, after batch 3 of 10"):
-        fit(model, data, RECIPE, folder)
+        fit(model, data, RECIPE, RunFolder(folder))
 
 
 def test_a_signal_while_the_checkpoint_is_written_waits(
@@ -206,7 +213,7 @@ def test_a_signal_while_the_checkpoint_is_written_waits(
 
     monkeypatch.setattr(checkpoints, "write_atomically", write)
     with pytest.raises(Interrupted, match=r"after batch 3 of 10\. All of it is kept"):
-        fit(at_batch(new_model(), 3, send), data, RECIPE, folder)
+        fit(at_batch(new_model(), 3, send), data, RECIPE, RunFolder(folder))
     assert sent == [folder / "last.ckpt"]
     monkeypatch.undo()
     resume(data, new_model, folder)
@@ -226,7 +233,7 @@ def test_a_loss_that_is_no_number_is_not_kept(
         send()
 
     with pytest.raises(ZooError, match=r"became nan in epoch 2\..* The 1 epoch before is kept"):
-        fit(at_batch(new_model(), 15, spoil), data, RECIPE, folder)
+        fit(at_batch(new_model(), 15, spoil), data, RECIPE, RunFolder(folder))
     assert (folder / "last.ckpt").read_bytes() == kept
 
 
@@ -238,7 +245,7 @@ def test_given_weights_are_kept_from_the_start(
     with torch.no_grad():
         given.classifier.weight.mul_(3)
     weights = {name: value.clone() for name, value in given.state_dict().items()}
-    fit(given, data, RECIPE, tmp_path / "whole")
+    fit(given, data, RECIPE, RunFolder(tmp_path / "whole"))
 
     def die() -> None:
         raise MemoryError
@@ -246,7 +253,7 @@ def test_given_weights_are_kept_from_the_start(
     model = new_model()
     model.load_state_dict(weights)
     with pytest.raises(MemoryError):
-        fit(at_batch(model, 2, die), data, RECIPE, tmp_path / "broken")
+        fit(at_batch(model, 2, die), data, RECIPE, RunFolder(tmp_path / "broken"))
     resume(data, new_model, tmp_path / "broken")
     assert_same(tmp_path / "broken", tmp_path / "whole")
 
@@ -255,7 +262,9 @@ def test_signals_are_the_main_threads(data: Data, new_model: NewModel, folder: P
     """Another thread trains without touching them."""
     recipe = Recipe(epochs=1, batch_size=20)
     done: list[Fitted] = []
-    thread = threading.Thread(target=lambda: done.append(fit(new_model(), data, recipe, folder)))
+    thread = threading.Thread(
+        target=lambda: done.append(fit(new_model(), data, recipe, RunFolder(folder)))
+    )
     thread.start()
     thread.join()
     assert len(done[0].history) == 1
@@ -267,7 +276,7 @@ def test_a_signal_that_is_ignored_stays_so(
     """A shell starts what runs in the background of a script with Ctrl-C ignored."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        fit(at_batch(new_model(), 3, send), data, RECIPE, folder)
+        fit(at_batch(new_model(), 3, send), data, RECIPE, RunFolder(folder))
     finally:
         signal.signal(signal.SIGINT, before)
     assert_same(folder, whole)

@@ -36,7 +36,7 @@ def run_of(path: Path, number: int, top1: float = 0.5) -> Run:
     spec = Spec.from_data({**training.spec.to_data(), "output": {"labels": ["a", "b"]}})
     figures = {"test/top1": top1}
     recipe = recipe_for(training.recipe, spec.input).to_data()
-    return Run(Path(training.folder), spec, recipe, "squares", figures, 1.0)
+    return Run(Path(training.folder), spec, recipe, "squares", figures)
 
 
 def test_trainings_come_seed_by_seed(path: Path) -> None:

@@ -14,6 +14,7 @@ from zoo.errors import InvalidValue
 from zoo.train.data.dataset import Data
 from zoo.train.fitting import fit
 from zoo.train.recipe import Recipe
+from zoo.train.run_folder import RunFolder
 
 RECIPE = Recipe(epochs=1, batch_size=20)
 NewModel = Callable[[], "zoo.Model"]
@@ -28,7 +29,7 @@ def drawn(data: Data) -> Data:
 @pytest.fixture
 def run(drawn: Data, new_model: NewModel, folder: Path) -> Path:
     """The folder of a run that has ended."""
-    fit(new_model(), drawn, RECIPE, folder)
+    fit(new_model(), drawn, RECIPE, RunFolder(folder))
     return folder
 
 
@@ -55,7 +56,7 @@ def test_what_has_changed_in_the_data_is_told(
 ) -> None:
     """How many samples, and some of them by name."""
     with pytest.raises(InvalidValue, match=told):
-        fit(new_model(), replace(drawn, members=members), RECIPE, run, resume=True)
+        fit(new_model(), replace(drawn, members=members), RECIPE, RunFolder(run), resume=True)
 
 
 def test_a_sample_of_the_same_name_with_another_content_is_noticed(
@@ -63,10 +64,10 @@ def test_a_sample_of_the_same_name_with_another_content_is_noticed(
 ) -> None:
     """By the digest of its split."""
     digests = {"train": "1", "validation": "2", "test": "3"}
-    fit(new_model(), replace(drawn, digests=digests), RECIPE, folder)
+    fit(new_model(), replace(drawn, digests=digests), RECIPE, RunFolder(folder))
     other = replace(drawn, digests={**digests, "validation": "4"})
     with pytest.raises(InvalidValue, match="the validation split has samples with another content"):
-        fit(new_model(), other, RECIPE, folder, resume=True)
+        fit(new_model(), other, RECIPE, RunFolder(folder), resume=True)
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "best.safetensors"])
@@ -77,7 +78,7 @@ def test_a_file_that_is_gone_is_named(
     (run / name).unlink()
     (run / "result.json").unlink()
     with pytest.raises(InvalidValue, match=f"has lost {name}, without which it cannot go on"):
-        fit(new_model(), drawn, RECIPE, run, resume=True)
+        fit(new_model(), drawn, RECIPE, RunFolder(run), resume=True)
     assert not (run / "result.json").exists()
 
 
@@ -87,10 +88,10 @@ def test_without_the_names_of_the_samples_it_is_not_known_how_they_were_divided(
     """That splits.json is gone is said, not that the data are others."""
     (run / "splits.json").unlink()
     with pytest.raises(InvalidValue, match=r"has no splits\.json to say how they were"):
-        fit(new_model(), drawn, RECIPE, run, resume=True)
+        fit(new_model(), drawn, RECIPE, RunFolder(run), resume=True)
     (run / "splits.json").write_text("[")
     with pytest.raises(InvalidValue, match=r"splits\.json cannot be read"):
-        fit(new_model(), drawn, RECIPE, run, resume=True)
+        fit(new_model(), drawn, RECIPE, RunFolder(run), resume=True)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])
@@ -100,7 +101,7 @@ def test_a_result_that_is_damaged_is_written_again(
     """The checkpoint has all that it needs."""
     before = (run / "result.json").read_bytes()
     (run / "result.json").write_text(content)
-    fit(new_model(), drawn, RECIPE, run, resume=True)
+    fit(new_model(), drawn, RECIPE, RunFolder(run), resume=True)
     was, now = (msgspec.json.decode(text) for text in (before, (run / "result.json").read_bytes()))
     assert (now["history"], now["best"]) == (was["history"], was["best"])
 
@@ -112,4 +113,4 @@ def test_a_run_of_before_a_field_was_added_to_recipes_goes_on(
     asked = msgspec.json.decode((run / "run.json").read_bytes())
     del asked["recipe"]["mixup"]
     (run / "run.json").write_bytes(msgspec.json.encode(asked))
-    assert len(fit(new_model(), drawn, RECIPE, run, resume=True).history) == 1
+    assert len(fit(new_model(), drawn, RECIPE, RunFolder(run), resume=True).history) == 1

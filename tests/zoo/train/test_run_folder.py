@@ -58,38 +58,37 @@ def test_a_folder_that_is_trained_in_is_not_trained_in_by_another(folder: Path) 
         words = [sys.executable, "-c", RESERVE, str(folder)]
         other = subprocess.run(words, capture_output=True, text=True, check=False)
         assert f"Taken: Another process is training in {folder}" in other.stderr
-        with pytest.raises(Taken, match="Wait for its end"), run.reserved(resume=False):
+        with pytest.raises(Taken, match="Wait"), RunFolder(folder).reserved(resume=False):
             pass
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
 
 
-def test_a_folder_that_is_set_aside_is_for_one_training_of_this_process(folder: Path) -> None:
-    """It takes the reservation over; another process has none before, meanwhile or between."""
+def test_a_reserved_folder_is_handed_on(folder: Path) -> None:
+    """Whoever gets the object trains in it; another process has no chance before, meanwhile or after that."""
     run, words = RunFolder(folder), [sys.executable, "-c", RESERVE, str(folder)]
 
     def check_taken() -> None:
         other = subprocess.run(words, capture_output=True, text=True, check=False)
         assert "Taken: Another process is training" in other.stderr
+        with pytest.raises(Taken), RunFolder(folder).reserved(resume=True):
+            pass
 
-    with run.set_aside():
-        check_taken()
-        with RunFolder(folder).reserved(resume=False):
-            check_taken()
-            with pytest.raises(Taken), run.reserved(resume=True):
-                pass
+    with run.reserved(resume=False):
         check_taken()
         with run.reserved(resume=True):
+            check_taken()
             (folder / "run.json").touch()
+        check_taken()
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
 
 
-def test_a_folder_that_was_set_aside_in_vain_is_gone(folder: Path) -> None:
+def test_a_folder_that_was_reserved_in_vain_is_gone(folder: Path) -> None:
     """Nothing was begun; another's is left."""
-    with pytest.raises(ValueError, match="not read"), RunFolder(folder).set_aside():
+    with pytest.raises(ValueError, match="not read"), RunFolder(folder).reserved(resume=False):
         raise ValueError("not read")
     assert not folder.exists()
     with RunFolder(folder).reserved(resume=False):
-        with pytest.raises(Taken), RunFolder(folder).set_aside():
+        with pytest.raises(Taken), RunFolder(folder).reserved(resume=False):
             pass
         assert folder.exists()
 
@@ -103,10 +102,10 @@ def test_a_run_that_is_trained_is_not_resumed(
     def disturb(_line: str) -> None:
         for resume in (True, False):
             with pytest.raises(Taken, match="Another process is training"):
-                fit(new_model(), data, recipe, folder, resume=resume)
+                fit(new_model(), data, recipe, RunFolder(folder), resume=resume)
             refused.append(resume)
 
-    fit(new_model(), data, recipe, folder, report=disturb)
+    fit(new_model(), data, recipe, RunFolder(folder), report=disturb)
     assert refused == [True, False]
 
 

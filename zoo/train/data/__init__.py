@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, UnknownName, near_misses
-from zoo.train.data.dataset import Data
-from zoo.train.data.listing import Listing
-from zoo.train.data.request import DataRequest
 
 if TYPE_CHECKING:
+    from zoo.train.data.dataset import Data
+    from zoo.train.data.listing import Listing
+    from zoo.train.data.request import DataRequest
     from zoo.train.recipe import VocabularyRule
 
 # Data sets of files or lines: `function(root, request) -> Listing`.
