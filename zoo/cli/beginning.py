@@ -76,8 +76,12 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     tokens = None if start.model is None else tokens_of(start.model)
     request = kept_request(args, start.before)
     rule = Recipe.from_data(given).vocabulary
+    folder = folder or RunFolder(Path(args.output or Path("runs") / _name_of(what)))
+    folder.check_new()  # before data are read for it
     data = open_data(request, asked_input(start.spec), vocabulary=tokens, rule=rule)
     _check_data(what, subject, data)
+    if args.reproduce and subject.version is not None:
+        _check_samples(subject.version, data)
     spec = start.spec
     if args.finetune and start.model is not None:
         torch.manual_seed(Recipe.from_data(given).seed)
@@ -94,7 +98,6 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     about = {"what": what, "request": request.to_data(), **_origin(start, complete)}
     if tokens is not None:
         about["vocabulary"] = tokens
-    folder = folder or RunFolder(Path(args.output or Path("runs") / _name_of(what)))
     # A repeated training is measured at once, one of a plan with the others.
     measure = None if args.reproduce or args.plan else evaluation(folder.path, vars(args))
     code, fitted = fit_run(
@@ -234,6 +237,28 @@ def _check_data(what: str, subject: Subject, data: Data) -> None:
         raise InvalidValue(
             f"{what} is for {subject.data}, and these data are called {data.name}. Give others, or write "
             f"'data: {data.name}' into it."
+        )
+
+
+def _check_samples(version: Version, data: Data) -> None:
+    """See that data are those of a version, whose figures are to be compared; as far as that was noted.
+
+    Raises:
+        InvalidValue: They are others.
+    """
+    name, digests = (version.provenance.get(field) for field in ("data", "digests"))
+    if name not in (None, data.name):
+        raise InvalidValue(
+            f"{version.ref} was trained on {name}, and these data are called {data.name}: --reproduce would compare "
+            f"nothing. Give it {name}, or leave --reproduce out."
+        )
+    there = digests if isinstance(digests, Mapping) else {}
+    if others := [
+        split for split, digest in data.digests.items() if there.get(split, digest) != digest
+    ]:
+        raise InvalidValue(
+            f"{version.ref} was trained on other samples than these: those of {' and '.join(others)} are not the same. "
+            "Bring them back as they were, or leave --reproduce out."
         )
 
 

@@ -62,6 +62,7 @@ def run(args: Namespace) -> int:
     if folders and others:
         other = others[0]
         why = "it has no run.json" if Path(other).is_dir() else "there is no such folder"
+        why = "it is a file" if Path(other).is_file() else why
         raise InvalidValue(
             f"Runs compare with runs, and models with models; {other!r} is no folder of a run: {why}. Leave it out."
         )

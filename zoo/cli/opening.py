@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -136,7 +137,7 @@ def path_or_ref(what: str) -> Iterator[None]:
             if _is_bare(what):
                 raise type(error)(f"{error} For the run in this folder, write ./{what}.") from None
             raise InvalidValue(
-                f"{what} is the folder of a run. To go on with it: zoo train --resume {what}"
+                f"{what} is the folder of a run. To go on with it: {shlex.join(['zoo', 'train', '--resume', what])}"
             ) from None
         if os.path.isdir(what):
             raise type(error)(

@@ -47,7 +47,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
         raise InvalidValue(
             f"{output}: run.json does not say which data it was started with ({error}); zoo train did not start it."
         ) from None
-    request = _found(args, request, output)
+    request = _found(args, request, folder)
     try:
         data = open_data(
             request,
@@ -73,7 +73,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
     return fit_run(model, data, recipe, folder, args, about=None, measure=measure)[0]
 
 
-def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
+def _found(args: Namespace, noted: DataRequest, folder: RunFolder) -> DataRequest:
     """The data that a run was started with, where they are now.
 
     Raises:
@@ -88,14 +88,14 @@ def _found(args: Namespace, noted: DataRequest, output: Path) -> DataRequest:
             others.append(f"{had} (asked: {asked})")
     if others:
         raise InvalidValue(
-            f"{output} was started with other data: {', '.join(others)}. Resume it as it was, or start another run."
+            f"{folder.path} was started with other data: {', '.join(others)}. Resume it as it was, or start another run."
         )
     asked = data_request(Namespace(**{**vars(args), "data": args.data or noted.what}))
     request = msgspec.structs.replace(noted, what=asked.what, root=asked.root or noted.root)
     option, place = ("data", request.what) if request.what not in KNOWN else ("root", request.root)
     if getattr(args, option) is None and place is not None and not Path(place).exists():
         raise InvalidValue(
-            f"{output} was started with data at {place}, where nothing is now. Say where they are: zoo train --resume "
-            f"{output} --{option} PATH"
+            f"{folder.path} was started with data at {place}, where nothing is now. Say where they are: "
+            f"{folder.resume_command} --{option} PATH"
         )
     return request

@@ -143,7 +143,7 @@ def build_backbone(plan: Plan) -> Any:
     if spec.backbone.pretrained:
         if not hasattr(backbone, "load_pretrained"):
             raise InvalidSpec(
-                f"backbone: {spec.backbone.name} brings no pretrained weights of its own; leave 'pretrained' out."
+                f"backbone: {spec.backbone.name} brings no pretrained weights of its own; leave 'pretrained' (of zoo train: --finetune) out."
             )
         backbone.load_pretrained(spec.backbone.pretrained)
     return backbone

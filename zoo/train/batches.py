@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted
 from zoo.train.data.splits import Split
 from zoo.train.processes import ALONE, Processes
 
@@ -39,10 +39,15 @@ class EpochBatches(Sampler[Tensor]):
     ) -> None:
         self.count, self.lengths, self.seed, self.epoch = len(split), split.lengths, seed, 0
         self.processes = processes
-        if batch_size % processes.size or self.count < processes.size:
+        if self.count < processes.size:
             raise InvalidValue(
-                f"A batch of {batch_size} of {self.count} samples cannot be shared evenly by {processes.size} "
-                "processes; choose a batch_size that can."
+                f"There are {processes.size} processes for {counted(self.count, 'sample')} to train on; start no more than "
+                "one for each."
+            )
+        if batch_size % processes.size:
+            raise InvalidValue(
+                f"A batch of {batch_size} samples cannot be shared evenly by {processes.size} processes; choose a "
+                "batch_size that can."
             )
         most = min(batch_size, self.count)
         self.batch_size = most - most % processes.size

@@ -178,7 +178,7 @@ class Progress(TQDMProgressBar):
 
 def write_line(text: str) -> None:
     """Write a line for people, above the progress bar if there is one."""
-    with suppress(BrokenPipeError):  # a training outlives whoever reads what it says
+    with suppress(OSError):  # a training outlives whoever reads what it says
         tqdm.write(printable(text), file=sys.stdout)
         sys.stdout.flush()
 

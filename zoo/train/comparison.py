@@ -128,7 +128,7 @@ def read_run(folder: Path, which: Which = "last") -> Run:
     run, path = asked_run(folder), RunFolder(folder).result
     if not path.exists():
         raise InvalidValue(
-            f"{folder} has no result yet. Go on with it: zoo train --resume {folder}"
+            f"{folder} has no result yet. Go on with it: {RunFolder(folder).resume_command}"
         )
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -136,8 +136,8 @@ def read_run(folder: Path, which: Which = "last") -> Run:
         figures = {name: float(value) for name, value in epoch.items() if "/" in name}
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InvalidValue(
-            f"{path} cannot be read ({first_line(error)}). Delete it, and have it written anew: zoo train --resume "
-            f"{folder}"
+            f"{path} cannot be read ({first_line(error)}). Delete it, and have it written anew: "
+            f"{RunFolder(folder).resume_command}"
         ) from None
     figures.update(RunFolder(folder).evaluations(which))
     return run._replace(figures=figures)
@@ -172,7 +172,7 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
         figure: Which figure, e.g. `test/top1`.
 
     Raises:
-        InvalidValue: The runs are on several data sets, or one seed comes twice, or was trained on other samples.
+        InvalidValue: The runs are on several data sets or other samples, or one seed comes twice.
         UnknownName: A run lacks the figure.
     """
     groups: dict[str, list[Run]] = {}
@@ -191,6 +191,7 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
     for group in groups.values():
         _check_seeds(group)
         _check_samples(group)
+    _check_split([run for group in groups.values() for run in group], figure.partition("/")[0])
     titles = _titles([group[0] for group in groups.values()])
     return [
         Row(title, tuple(group), tuple(run.figures[figure] for run in group))
@@ -308,6 +309,21 @@ def _check_samples(group: Sequence[Run]) -> None:
                     f"{folder} and {run.folder} are the same training, but the {split} split of {run.data} had other "
                     "samples in between; leave one of them out."
                 )
+
+
+def _check_split(runs: Sequence[Run], split: str) -> None:
+    """See that figures are of the same samples, wherever the data were treated and divided alike."""
+    noted: dict[str, Run] = {}
+    for run in runs:
+        alike = {name: value for name, value in run.conditions.items() if name != "started_from"}
+        there = noted.setdefault(json.dumps(alike, sort_keys=True), run)
+        if split in run.digests and run.digests[split] != there.digests.get(
+            split, run.digests[split]
+        ):
+            raise InvalidValue(
+                f"{there.folder} and {run.folder} were trained on data that are both called {run.data}, but the {split} "
+                "split has other samples; their figures cannot be compared."
+            )
 
 
 def _titles(runs: Sequence[Run]) -> list[str]:

@@ -132,6 +132,7 @@ def fit(
                 WholeBatches(data.validation, validation),
                 folder,
                 resume=resume,
+                go_on=processes.command(folder.resume_command),
             )
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
         if processes.first and not ended:
@@ -272,9 +273,16 @@ def _trainer(
 
 
 def _run(
-    trainer: Any, task: Any, train: Any, validation: Any, folder: RunFolder, *, resume: bool
+    trainer: Any,
+    task: Any,
+    train: Any,
+    validation: Any,
+    folder: RunFolder,
+    *,
+    resume: bool,
+    go_on: str,
 ) -> None:
-    """Let Lightning run the loop, and say what is kept where it does not come to its end."""
+    """Let Lightning run the loop; where it does not come to its end, say what is kept, and the command to go on."""
     from zoo.train.interruption import Stopped
     from zoo.train.task import NotFinite
 
@@ -282,15 +290,13 @@ def _run(
     try:
         trainer.fit(task, train, validation, ckpt_path=checkpoint, weights_only=True)
     except Stopped as stop:
-        raise Interrupted(
-            f"Stopped {stop}. All of it is kept. Go on with: zoo train --resume {folder.path}"
-        ) from None
+        raise Interrupted(f"Stopped {stop}. All of it is kept. Go on with: {go_on}") from None
     except (KeyboardInterrupt, SystemExit):
         kept = "Nothing was trained yet. Start again as before."
         if folder.checkpoint.exists():
             kept = (
                 f"{counted(trainer.current_epoch, 'complete epoch')} {_are(trainer)} kept. "
-                f"Go on with: zoo train --resume {folder.path}"
+                f"Go on with: {go_on}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
     except (InvalidValue, OSError) as error:
@@ -304,8 +310,7 @@ def _run(
             ) from error
         mend = "Make room" if failed.errno in _NO_ROOM else "Mend that"
         raise ZooError(
-            f"{first_line(error)} What was saved before is whole. {mend}, and go on with: "
-            f"zoo train --resume {folder.path}"
+            f"{first_line(error)} What was saved before is whole. {mend}, and go on with: {go_on}"
         ) from error
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."

@@ -1,4 +1,4 @@
-"""Ctrl-C, or the SIGTERM of a scheduler, inside an epoch: finish the batch, keep a checkpoint, stop.
+"""Ctrl-C, a closed terminal, or the SIGTERM of a scheduler, inside an epoch: finish the batch, keep a checkpoint, stop.
 
 A signal only asks. Between two batches nothing is half done, and several processes can agree on the same one.
 After an epoch's last batch the next such place is its validation; stopped there, the run goes on with that
@@ -17,7 +17,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE = 1.0  # seconds in which a signal that comes again is the same one, passed on by a launcher
 
 

@@ -31,9 +31,7 @@ class Processes(NamedTuple):
         Raises:
             InvalidValue: SLURM has started more of them on one machine than on another.
         """
-        from lightning.fabric.plugins import environments
-
-        known: Any = environments  # which exports them, but not to type checkers
+        known = _environments()
         if known.TorchElasticEnvironment.detect():
             environment = known.TorchElasticEnvironment()
             local_size = int(os.environ.get("LOCAL_WORLD_SIZE", environment.world_size()))
@@ -50,6 +48,14 @@ class Processes(NamedTuple):
         """Whether this is the one that writes files and speaks to people."""
         return self.rank == 0
 
+    def command(self, words: str) -> str:
+        """A command for people, started as this one was."""
+        if self.size == 1:
+            return words
+        if self.size == self.local_size and _is_torchrun():
+            return f"torchrun --nproc-per-node {self.size} -m {words}"
+        return f"{words} (in {self.size} processes)"
+
     def trainer_options(self) -> dict[str, Any]:
         """What Lightning's Trainer is to be told."""
         if self.size == 1:
@@ -60,6 +66,18 @@ class Processes(NamedTuple):
             "strategy": "ddp",
             "use_distributed_sampler": False,  # ours deal the batches out themselves
         }
+
+
+def _is_torchrun() -> bool:
+    return bool(_environments().TorchElasticEnvironment.detect())
+
+
+def _environments() -> Any:
+    from lightning.fabric.plugins import (
+        environments,  # which exports them, but not to type checkers
+    )
+
+    return environments
 
 
 ALONE = Processes(rank=0, size=1, local_size=1)

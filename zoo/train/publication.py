@@ -31,7 +31,7 @@ def figures_of_runs(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
         folder = RunFolder(folders[0])
         if folder.is_run and not folder.ended:
             raise InvalidValue(
-                f"{folder.path} has not ended. Go on with it (zoo train --resume {folder.path}), or publish its best "
+                f"{folder.path} has not ended. Go on with it ({folder.resume_command}), or publish its best "
                 f"epoch so far by naming the file: {folder.model_path('best')}"
             )
         kept = folder.evaluations("best").items()

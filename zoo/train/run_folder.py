@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -73,6 +74,11 @@ class RunFolder:
         """Whether a training left anything in it that could be lost."""
         kept = (self.checkpoint, self.metrics, self.result, self.model_path("best"))
         return any(path.exists() for path in kept)
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with the run."""
+        return shlex.join(["zoo", "train", "--resume", str(self.path)])
 
     def model_path(self, which: Literal["best", "last"]) -> Path:
         """The file of the best or the last model."""
@@ -145,20 +151,28 @@ class RunFolder:
         Raises:
             InvalidValue: The folder holds a run already, of which something was trained.
         """
+        self.check_new()
+        self._splits.unlink(missing_ok=True)  # of one that never began
+        if members:
+            _write_json(self._splits, {name: list(names) for name, names in members.items()})
+        _write_json(self._run, {**run, "digests": dict(digests or {})})
+
+    def check_new(self) -> None:
+        """See that a run can begin in the folder, and nothing is lost by it.
+
+        Raises:
+            InvalidValue: It holds a run already, of which something was trained.
+        """
         if self.is_run:
             self.read()  # which refuses what others wrote
         if self.is_run and self.has_begun:
             raise InvalidValue(
-                f"{self.path} already holds a run. Resume it (--resume {self.path}), or choose another folder."
+                f"{self.path} already holds a run. Resume it ({self.resume_command}), or choose another folder."
             )
         if self.checkpoint.exists():
             raise InvalidValue(
                 f"{self.path} holds the checkpoint of a run whose {self._run.name} is gone. Choose another folder."
             )
-        self._splits.unlink(missing_ok=True)  # of one that never began
-        if members:
-            _write_json(self._splits, {name: list(names) for name, names in members.items()})
-        _write_json(self._run, {**run, "digests": dict(digests or {})})
 
     def members(self) -> dict[str, list[str]] | None:
         """The names of the samples in each split; None where they were not written down.
