@@ -1,7 +1,7 @@
 """The command `zoo`: the table of its commands, and how each is run.
 
-A command is a module with `SUMMARY: str`, `add_arguments(parser)` and `run(args) -> int`. Only the one
-that was asked for is imported, so that every command starts as fast as its own work allows.
+A command is a module with `add_arguments(parser)` and `run(args) -> int`. Only the one that was asked for is
+imported, so that every command starts as fast as its own work allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATIENCE = 10.0  # seconds that the other processes of torchrun leave the first
 
 
 class Command(NamedTuple):
-    """Where a command is, and the summary that its module has, too."""
+    """Where a command is, and what it does."""
 
     module: str
     summary: str

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from zoo.composition.timing import Conditions, Run
     from zoo.spec import Input
 
-SUMMARY = "time models on this machine, side by side"
-
 ROUNDS = 20
 _BATCH, _TRAINING_BATCH = 1, 32
 _MOST_COMPILED = 8  # versions that torch keeps of one function: all our models have one in common

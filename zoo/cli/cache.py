@@ -9,8 +9,6 @@ from zoo.cli.arguments import add_actions, duration
 from zoo.cli.terminal import say, say_json, size, table, width
 from zoo.store.cache import Cache, default_cache
 
-SUMMARY = "list or prune what was fetched, or say where it is"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

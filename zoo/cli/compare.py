@@ -15,8 +15,6 @@ from zoo.errors import InvalidValue, UnknownName, near_misses
 if TYPE_CHECKING:
     from zoo.train.comparison import Row, Verdict
 
-SUMMARY = "compare runs over their seeds, or models on data"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from zoo.demo.digits import Drawn
     from zoo.demo.picture import Map
 
-SUMMARY = "draw digits, classify them, and show where the attention looked"
-
 _HEADINGS = {"font": "Printed", "strokes": "Drawn with a pen"}
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from zoo.component import Component
     from zoo.registry import Registry
 
-SUMMARY = "check this installation"
-
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 _DISTRIBUTION = "attn-zoo"
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from zoo.train.data.dataset import Data
     from zoo.train.evaluation import Score
 
-SUMMARY = "measure a variant or a file on data"
 TOLERANCE = 0.001  # of an accuracy: other machines round otherwise, and a few samples change sides
 _SPLITS = ("test", "validation", "all")
 

@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say
 
-SUMMARY = "fetch weights, verify them, and print where they are"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

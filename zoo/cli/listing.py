@@ -28,9 +28,6 @@ from zoo.registry.requirements import how_to_install
 if TYPE_CHECKING:
     from zoo.component import Component
 
-SUMMARY = "list variants, or components"
-
-
 _MOST_NAMED = 20  # packages in one command
 # What `zoo list` and `zoo.list_variants` call alike.
 _LIMIT = 1000  # rows of a table that somebody may still want to read

@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say
 
-SUMMARY = "print a lock file that pins refs to versions and bytes"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

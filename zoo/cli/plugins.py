@@ -9,8 +9,6 @@ from zoo.cli.terminal import say, say_json, table, width, wrap
 from zoo.component import KINDS
 from zoo.plugins import Catalog, Plugin, PluginWarning, catalog
 
-SUMMARY = "list the plug-ins, and what is wrong with them"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -11,8 +11,6 @@ from zoo.cli.opening import open_model
 from zoo.cli.terminal import complain, printable, say, say_json
 from zoo.errors import InvalidValue
 
-SUMMARY = "classify images, sounds or texts"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -14,7 +14,6 @@ from zoo.cli.terminal import complain, figure, say
 from zoo.errors import InvalidValue, UnknownName, counted
 from zoo.files import read_whole
 
-SUMMARY = "publish a file as a version, in a registry"
 _ROUNDING = 1e-6  # of the figures in a registry
 
 

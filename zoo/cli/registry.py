@@ -12,8 +12,6 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from zoo.registry import Registry
 
-SUMMARY = "add, list, remove or refresh registries"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from zoo.cli.terminal import complain, flush, say
 from zoo.errors import InvalidValue, ZooError
 
-SUMMARY = "serve a registry's folder to others, read-only, over HTTP"
-
 _LAST_PORT = 65_535
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from zoo.registry.index import Listing
     from zoo.spec import Version
 
-SUMMARY = "show all that is known of a variant or a component"
-
 _LABEL = 12
 
 

@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say
 
-SUMMARY = "fetch everything that a lock file holds, verified"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

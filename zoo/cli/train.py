@@ -8,8 +8,6 @@ from pathlib import Path
 from zoo.cli.data_arguments import add_data_arguments
 from zoo.errors import InvalidValue
 
-SUMMARY = "train a variant, or a YAML file with 'spec' and 'recipe'"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

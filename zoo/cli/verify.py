@@ -7,8 +7,6 @@ from argparse import ArgumentParser, Namespace
 from zoo.cli.terminal import say
 from zoo.errors import InvalidValue, counted
 
-SUMMARY = "hash weights on this machine again, and name those that are damaged"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -7,8 +7,6 @@ from argparse import ArgumentParser, Namespace
 from zoo.cli.publish import add_target, show_commands
 from zoo.cli.terminal import say
 
-SUMMARY = "withdraw a version, with a reason"
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""

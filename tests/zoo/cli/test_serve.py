@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.cli import serve
+from zoo.cli import COMMANDS, serve
 from zoo.cli.arguments import make_parser
 
 
@@ -103,6 +103,6 @@ def test_loopback_is_told(host: str, alone: bool) -> None:
 
 def test_this_machine_alone_is_the_default() -> None:
     """Nothing is open to others unasked."""
-    parser = make_parser("zoo serve", serve.SUMMARY)
+    parser = make_parser("zoo serve", COMMANDS["serve"].summary)
     serve.add_arguments(parser)
     assert parser.parse_args(["folder"]).host == "127.0.0.1"
