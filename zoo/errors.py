@@ -1,4 +1,4 @@
-"""Every error that zoo raises on purpose.
+"""The errors that zoo raises on purpose.
 
     ZooError
     ├── InvalidValue (also ValueError)     a value at hand is wrong: option, shape, spec, ref, command line
@@ -16,6 +16,7 @@
     │   └── Offline                        ... it is not cached, and the network is not to be used
     └── MissingExtra (also ImportError)    an optional dependency is not installed
 
+A module may have one of its own where only its callers tell it apart: it descends from these, too.
 A message says what was asked, what is wrong with the value at hand, and what to do.
 """
 

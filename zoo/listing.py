@@ -122,7 +122,7 @@ def list_variants(
         metric: Only variants of which this holds, e.g. `"cifar10-jpeg/test/top1>0.9"`; with `>`, `>=`,
             `<` or `<=`, or the name alone for those that have the figure.
         sort: `ref`, `params`, or the name of a metric (highest first).
-        registries: Where to look; by default the built-in one and those that plug-ins bring.
+        registries: Where to look; by default the built-in one, those that the user added, and those that plug-ins bring.
         catalog: What knows components and families; by default that of this process.
 
     Raises:

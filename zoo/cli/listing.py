@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from zoo.component import Component
 
 _MOST_NAMED = 20  # packages in one command
-# What `zoo list` and `zoo.list_variants` call alike.
 _LIMIT = 1000  # rows of a table that somebody may still want to read
+# What `zoo list` and `zoo.list_variants` call alike.
 _CONDITIONS = ("backbone", "attention", "family", "head", "ndim", "max_params", "metric")
 
 
