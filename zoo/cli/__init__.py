@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Sequence
 
-DONE, PROBLEM, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+DONE, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 _PATIENCE = 10.0  # seconds that the other processes of torchrun leave the first one to say an error
 
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zoo.cli import DONE, PROBLEM
-from zoo.cli.bench_rows import Row, Subject, footnote, row_data, table_lines
+from zoo.cli.bench_rows import Contender, Row, footnote, row_data, table_lines
 from zoo.cli.compiler import check_compiler
 from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
 from zoo.cli.machine import machine_data, machine_line, open_device
 from zoo.cli.opening import builder
+from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import complain, say, say_json, width, wrap
 from zoo.errors import InvalidValue, ZooError, first_line
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
-    from zoo.composition.timing import Conditions, Run
+    from zoo.composition.timing import Conditions, Turn
     from zoo.spec import Input
 
 ROUNDS = 20
@@ -32,6 +32,13 @@ _KINDS = {
     "audio": ("seconds", "sounds"),
     "text": ("length", "texts"),
     "sequence": ("length", "sequences"),
+}
+# The kinds of input that an option is about.
+_ABOUT = {
+    "size": ("image",),
+    "seconds": ("audio",),
+    "length": ("text", "sequence"),
+    "channels_last": ("image",),
 }
 
 
@@ -49,16 +56,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_whole,
         nargs="+",
         metavar="N",
-        help=f"samples a run, one number or several (default: {_BATCH}, with --train {_TRAINING_BATCH})",
+        help=f"samples a turn, one number or several (default: {_BATCH}, with --train {_TRAINING_BATCH})",
     )
     parser.add_argument(
         "--train",
         action="store_true",
         help="time training steps: forward, cross-entropy, backward, SGD with momentum (default: inference)",
     )
-    parser.add_argument(
-        "--threads", type=_whole, metavar="N", help="of the CPU (default: all cores)"
-    )
+    add_threads(parser)
     parser.add_argument(
         "--size",
         type=_whole,
@@ -92,7 +97,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_whole,
         default=ROUNDS,
         metavar="N",
-        help=f"how often each is run (default: {ROUNDS})",
+        help=f"how often each has its turn (default: {ROUNDS})",
     )
     parser.add_argument("--device", default="cpu", help="e.g. cuda, cuda:1, mps (default: cpu)")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -111,11 +116,11 @@ def run(args: Namespace) -> int:
         raise InvalidValue(f"--compile takes at most {_MOST_COMPILED} models in one call.")
     builders = [builder(what) for what in args.what]
     conditions, is_kept = _prepare(args)
-    subjects = [
-        _subject(what, build, args) for what, build in zip(args.what, builders, strict=True)
+    contenders = [
+        _contender(what, build, args) for what, build in zip(args.what, builders, strict=True)
     ]
-    _check_options(subjects, args)
-    _tell(subjects, args)
+    _check_options(contenders, args)
+    _tell(contenders, args)
     machine = {
         **machine_data(conditions.device),
         "dtype": "bfloat16 autocast" if args.bf16 else "float32",
@@ -129,24 +134,23 @@ def run(args: Namespace) -> int:
         line = f"{machine_line(machine)}; {machine['dtype']}, {machine['layout']}{compiled}; {mode}"
         say(*wrap(line, width()))
     rows = []
-    for own in _measure(subjects, args, conditions):
+    for own in _measure(contenders, args, conditions):
         rows += own
         if not args.json:
             say("", f"batch {own[0].batch:,}", *table_lines(own))
         for row in own:
             if row.problem:
-                complain("error", f"{row.subject.words}, batch {row.batch:,}: {row.problem}")
+                complain("error", f"{row.contender.words}, batch {row.batch:,}: {row.problem}")
     if args.json:
         data = [row_data(row) for row in rows]
         say_json({"machine": machine, "mode": mode, "rounds": args.rounds, "rows": data})
     elif any(row.milliseconds for row in rows):
         say("", *footnote(args.rounds, training=args.train))
-    return PROBLEM if any(row.problem for row in rows) else DONE
+    return 1 if any(row.problem for row in rows) else 0
 
 
 def _prepare(args: Namespace) -> tuple[Conditions, bool]:
     """Make this process ready: its memory, threads, device and compiler; and whether large blocks are kept."""
-    from zoo.cli.processor import prepare_processor
     from zoo.composition.timing import Conditions
 
     is_kept = prepare_processor(args.threads)
@@ -163,7 +167,7 @@ def _prepare(args: Namespace) -> tuple[Conditions, bool]:
     return conditions, is_kept
 
 
-def _subject(what: str, build: Callable[[], Model], args: Namespace) -> Subject:
+def _contender(what: str, build: Callable[[], Model], args: Namespace) -> Contender:
     from zoo.composition.costs import cost
 
     try:
@@ -178,7 +182,7 @@ def _subject(what: str, build: Callable[[], Model], args: Namespace) -> Subject:
         multiply_adds = cost(model, shape).multiply_adds
     except InvalidValue:  # it runs only on numbers; or not at this size, which its turn will say
         multiply_adds = None
-    return Subject(what, model, shape, parameters, multiply_adds)
+    return Contender(what, model, shape, parameters, multiply_adds)
 
 
 def _shape(block: Input, args: Namespace) -> tuple[int, ...]:
@@ -203,25 +207,24 @@ def _asked_size(block: Input, args: Namespace) -> tuple[int, ...] | None:
     return None
 
 
-def _check_options(subjects: Sequence[Subject], args: Namespace) -> None:
+def _check_options(contenders: Sequence[Contender], args: Namespace) -> None:
     """Refuse options that are about no model here."""
-    there = {subject.kind for subject in subjects}
-    options = [*_KINDS.items(), ("image", ("channels_last", "images"))]
-    for option in dict.fromkeys(option for _, (option, _) in options):
-        about = {kind: inputs for kind, (own, inputs) in options if own == option}
-        if getattr(args, option) and there.isdisjoint(about):
+    there = {one.kind for one in contenders}
+    for option, kinds in _ABOUT.items():
+        if getattr(args, option) and there.isdisjoint(kinds):
+            inputs = " and ".join(_KINDS[kind][1] for kind in kinds)
             raise InvalidValue(
-                f"--{option.replace('_', '-')} is for {' and '.join(about.values())}; no model here takes any."
+                f"--{option.replace('_', '-')} is for {inputs}; no model here takes any."
             )
 
 
-def _tell(subjects: Sequence[Subject], args: Namespace) -> None:
+def _tell(contenders: Sequence[Contender], args: Namespace) -> None:
     """Tell of what was not said, and of what makes times hard to compare."""
     from zoo.composition.costs import input_shape
 
     for kind, (option, inputs) in _KINDS.items():
-        own = [subject for subject in subjects if subject.kind == kind]
-        blocks = [subject.model.spec.input for subject in own]
+        own = [one for one in contenders if one.kind == kind]
+        blocks = [one.model.spec.input for one in own]
         usual = [
             one.title for one, block in zip(own, blocks, strict=True) if input_shape(block) is None
         ]
@@ -231,10 +234,10 @@ def _tell(subjects: Sequence[Subject], args: Namespace) -> None:
                 "note",
                 f"{inputs} of any size are taken at {at} by {', '.join(dict.fromkeys(usual))}; --{option} says another.",
             )
-        if len({subject.shape[-len(INPUT_SIZES[kind]) :] for subject in own}) > 1:
+        if len({one.shape[-len(INPUT_SIZES[kind]) :] for one in own}) > 1:
             complain("note", f"the models get {inputs} of several sizes; {_advice(option, blocks)}")
     wordless = [
-        one.title for one in subjects if getattr(one.model.spec.input, "vocabulary_bytes", 1) == 0
+        one.title for one in contenders if getattr(one.model.spec.input, "vocabulary_bytes", 1) == 0
     ]
     if wordless:
         complain(
@@ -253,56 +256,56 @@ def _advice(option: str, blocks: Sequence[Input]) -> str:
 
 
 def _measure(
-    subjects: Sequence[Subject], args: Namespace, conditions: Conditions
+    contenders: Sequence[Contender], args: Namespace, conditions: Conditions
 ) -> Iterator[list[Row]]:
     """Yield the rows of each batch."""
     import torch
     from tqdm import tqdm
 
-    from zoo.composition.timing import WARM_UP, make_run, take_turns
+    from zoo.composition.timing import WARM_UP, make_turn, take_turns
 
     batches = args.batch or [_TRAINING_BATCH if args.train else _BATCH]
     for batch in dict.fromkeys(batches):
-        runs = [
-            _made_at_first(partial(make_run, one.model, one.shape, batch, conditions))
-            for one in subjects
+        turns = [
+            _made_at_first(partial(make_turn, one.model, one.shape, batch, conditions))
+            for one in contenders
         ]
         total = WARM_UP + args.rounds
         with tqdm(
             desc=f"batch {batch}", total=total, unit="round", leave=False, disable=None
         ) as bar:
             times = take_turns(
-                runs,
+                turns,
                 rounds=args.rounds,
                 synchronize=conditions.synchronize,
                 after_round=bar.update,
             )
         if args.compile:
             torch.compiler.reset()  # or another batch's code would count as one version too many
-        yield _rows(subjects, batch, times)
+        yield _rows(contenders, batch, times)
 
 
-def _made_at_first(make: Callable[[], Run]) -> Run:
-    """A run that is made when its first turn comes, so that what goes wrong there goes wrong in its turn."""
-    made: list[Run] = []
+def _made_at_first(make: Callable[[], Turn]) -> Turn:
+    """A turn that is made when it is first taken, so that what goes wrong there is its own failure."""
+    made: list[Turn] = []
 
-    def run() -> None:
+    def turn() -> None:
         if not made:
             made.append(make())
         made[0]()
 
-    return run
+    return turn
 
 
 def _rows(
-    subjects: Sequence[Subject], batch: int, times: Sequence[list[float] | Exception]
+    contenders: Sequence[Contender], batch: int, times: Sequence[list[float] | Exception]
 ) -> list[Row]:
     rows: list[Row] = []
-    for subject, own in zip(subjects, times, strict=True):
+    for contender, own in zip(contenders, times, strict=True):
         if isinstance(own, Exception):
-            rows.append(Row(subject, batch, [], None, _reason(own)))
+            rows.append(Row(contender, batch, [], None, _reason(own)))
             continue
-        row = Row(subject, batch, [1000 * seconds for seconds in own], None, "")
+        row = Row(contender, batch, [1000 * seconds for seconds in own], None, "")
         first = rows[0] if rows else row
         ratio = row.median / first.median if first.milliseconds else None
         rows.append(row._replace(ratio=ratio))

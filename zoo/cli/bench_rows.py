@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zoo.composition.model import Model
 
 
-class Subject(NamedTuple):
+class Contender(NamedTuple):
     """A model that is timed.
 
     Attributes:
@@ -50,14 +50,14 @@ class Row(NamedTuple):
     """What a model cost at one batch.
 
     Attributes:
-        subject: The model.
-        batch: Samples a run.
-        milliseconds: A run, by rounds; none if it failed.
+        contender: The model.
+        batch: Samples a turn.
+        milliseconds: Of its turns, by rounds; none if it failed.
         ratio: Of its median to that of the first model; None if either failed.
         problem: Why it failed; empty if it did not.
     """
 
-    subject: Subject
+    contender: Contender
     batch: int
     milliseconds: list[float]
     ratio: float | None
@@ -95,14 +95,14 @@ def footnote(rounds: int, *, training: bool) -> list[str]:
 
 def row_data(row: Row) -> dict[str, Any]:
     """A row as plain data, the same fields for one that failed."""
-    subject, is_timed = row.subject, bool(row.milliseconds)
+    contender, is_timed = row.contender, bool(row.milliseconds)
     return {
-        "model": subject.title,
-        "input": subject.kind,
-        "shape": list(subject.shape),
+        "model": contender.title,
+        "input": contender.kind,
+        "shape": list(contender.shape),
         "batch": row.batch,
-        "parameters": subject.parameters,
-        "multiply_adds": subject.multiply_adds,
+        "parameters": contender.parameters,
+        "multiply_adds": contender.multiply_adds,
         "milliseconds": row.median if is_timed else None,
         "quartiles": list(row.quartiles) if is_timed else None,
         "samples_per_second": 1000 * row.batch / row.median if is_timed else None,
@@ -112,17 +112,17 @@ def row_data(row: Row) -> dict[str, Any]:
 
 
 def _cells(row: Row) -> list[str]:
-    subject = row.subject
-    size = [count(subject.parameters), count(subject.multiply_adds)]
+    contender = row.contender
+    size = [count(contender.parameters), count(contender.multiply_adds)]
     if not row.milliseconds:
-        return [*size, "failed", "", "", "", subject.words]
+        return [*size, "failed", "", "", "", contender.words]
     return [
         *size,
         _digits(row.median),
         " - ".join(map(_digits, row.quartiles)),
         _digits(1000 * row.batch / row.median),
         "" if row.ratio is None else f"{row.ratio:.2f}",
-        subject.words,
+        contender.words,
     ]
 
 

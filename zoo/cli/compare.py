@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.compare_rows import Line, Table
 from zoo.cli.data_arguments import add_data_arguments
+from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
@@ -42,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--latency", action="store_true", help="measure how long one sample takes on this machine"
     )
-    parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+    add_threads(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="for a page")
     form.add_argument("--json", action="store_true", help="for programs")
@@ -50,8 +51,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from zoo.cli.processor import prepare_processor
-
     prepare_processor(args.threads)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
     others = [what for what in args.what if Path(what) not in folders]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
+from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
@@ -32,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="test",
         help="all is every sample, for data that the model was not trained on (default: test)",
     )
-    parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+    add_threads(parser)
     parser.add_argument(
         "--check",
         action="store_true",
@@ -43,7 +44,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from zoo.cli.processor import prepare_processor
     from zoo.train.data.for_model import data_for
     from zoo.train.data.listing import SPLITS
     from zoo.train.evaluation import evaluate, together

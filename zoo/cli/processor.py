@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 from zoo.errors import InvalidValue
+
+
+def add_threads(parser: ArgumentParser) -> None:
+    """Add the option that `prepare_processor` takes."""
+    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: all cores)")
 
 
 def prepare_processor(threads: int | None) -> bool:

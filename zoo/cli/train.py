@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from zoo.cli.data_arguments import add_data_arguments
+from zoo.cli.processor import add_threads
 from zoo.errors import InvalidValue
 
 
@@ -47,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     parser.add_argument("--precision", choices=("32", "bf16"), help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
-    parser.add_argument("--threads", type=int, help="of the CPU (default: all cores)")
+    add_threads(parser)
     parser.add_argument(
         "--compile",
         action="store_true",

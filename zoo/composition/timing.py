@@ -21,7 +21,7 @@ WARM_UP = 3  # rounds that do not count: caches fill, memory is fetched, code is
 # So small that many steps leave the weights what they were: none runs into infinity.
 _LEARNING_RATE = 1e-6
 
-Run = Callable[[], object]
+Turn = Callable[[], object]
 
 
 class Conditions(NamedTuple):
@@ -42,7 +42,7 @@ class Conditions(NamedTuple):
     compiled: bool = False
 
     def autocast(self) -> torch.autocast:
-        """The context of a run."""
+        """The context of a turn."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
     def synchronize(self) -> None:
@@ -54,7 +54,9 @@ class Conditions(NamedTuple):
 PLAIN = Conditions()
 
 
-def make_run(model: Model, shape: Sequence[int], batch: int, conditions: Conditions = PLAIN) -> Run:
+def make_turn(
+    model: Model, shape: Sequence[int], batch: int, conditions: Conditions = PLAIN
+) -> Turn:
     """Return what runs a model once, or trains it for a step; the model is changed to fit the conditions.
 
     A training step is forward, cross-entropy to random classes, backward, and SGD with momentum. Of a model
@@ -63,7 +65,7 @@ def make_run(model: Model, shape: Sequence[int], batch: int, conditions: Conditi
     Args:
         model: A composed model.
         shape: Of one sample, without the batch.
-        batch: Samples a run.
+        batch: Samples a turn.
         conditions: How it is run.
     """
     x = random_batch(model, shape, batch).to(conditions.device)
@@ -71,7 +73,7 @@ def make_run(model: Model, shape: Sequence[int], batch: int, conditions: Conditi
     if conditions.channels_last and isinstance(model.spec.input, ImageInput):
         model.to(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
-    # One shape a run: code for any size would be slower, and is not what a fixed batch gets.
+    # One shape a turn: code for any size would be slower, and is not what a fixed batch gets.
     called = torch.compile(model, dynamic=False) if conditions.compiled else model
     if conditions.training:
         return _training_step(model, called, x, conditions)
@@ -95,37 +97,37 @@ def random_batch(model: Model, shape: Sequence[int], batch: int) -> Tensor:
 
 
 def take_turns(
-    runs: Sequence[Run],
+    turns: Sequence[Turn],
     *,
     rounds: int,
     synchronize: Callable[[], object] = lambda: None,
     after_round: Callable[[], object] = lambda: None,
 ) -> list[list[float] | Exception]:
-    """Time runs in rounds, each run once a round.
+    """Time turns in rounds, each once a round.
 
     Args:
-        runs: What is timed.
+        turns: What is timed.
         rounds: How many count; WARM_UP others come before.
-        synchronize: Waits until a run is over, where the device works on by itself.
+        synchronize: Waits until a turn is over, where the device works on by itself.
         after_round: Called after each round, those before included.
 
     Returns:
-        For each run its seconds, round by round; for one that raised an exception, which ends its turns, that.
+        For each turn its seconds, round by round; for one that raised an exception, which is then left out, that.
     """
-    times: list[list[float] | Exception] = [[] for _ in runs]
+    times: list[list[float] | Exception] = [[] for _ in turns]
     for number in range(-WARM_UP, rounds):
-        for turn, run in enumerate(runs):
-            own = times[turn]
+        for place, turn in enumerate(turns):
+            own = times[place]
             if isinstance(own, Exception):
                 continue
             try:
                 synchronize()
                 start = time.perf_counter()
-                run()
+                turn()
                 synchronize()
                 taken = time.perf_counter() - start
             except Exception as error:
-                times[turn] = error.with_traceback(None)  # it would keep the run's tensors
+                times[place] = error.with_traceback(None)  # it would keep the turn's tensors
             else:
                 own += [taken] if number >= 0 else []
         after_round()
@@ -137,15 +139,15 @@ def latencies(models: Sequence[Model], *, rounds: int = ROUNDS) -> list[float | 
 
     Args:
         models: The models; for one that takes inputs of any size there is no such figure, and it gets None.
-        rounds: How often each is run.
+        rounds: How often each has its turn.
     """
     shapes = [input_shape(model.spec.input) for model in models]
-    runs = [
-        make_run(model, shape, 1)
+    turns = [
+        make_turn(model, shape, 1)
         for model, shape in zip(models, shapes, strict=True)
         if shape is not None
     ]
-    times = iter(take_turns(runs, rounds=rounds))
+    times = iter(take_turns(turns, rounds=rounds))
     return [None if shape is None else _milliseconds(next(times)) for shape in shapes]
 
 
@@ -157,7 +159,7 @@ def _milliseconds(times: list[float] | Exception) -> float:
 
 def _training_step(
     model: Model, called: Callable[[Tensor], Tensor], x: Tensor, conditions: Conditions
-) -> Run:
+) -> Turn:
     classes = model.num_classes or model.head_hidden_size
     targets = torch.randint(classes, x.shape[:1]).to(x.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=_LEARNING_RATE, momentum=0.9)

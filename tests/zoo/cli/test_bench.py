@@ -28,7 +28,7 @@ def small(tmp_path: Path, small_spec) -> str:
 def inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, ...], bool]]:
     """Of each forward pass that is timed: kind of input, shape of the batch, whether in training mode."""
     seen = []
-    make_run = timing.make_run
+    make_turn = timing.make_turn
 
     def note(module, x):
         seen.append((module.spec.input.kind, tuple(x[0].shape), module.training))
@@ -36,9 +36,9 @@ def inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, ...], 
     def spied(model, *args, **options):
         if note not in model._forward_pre_hooks.values():
             model.register_forward_pre_hook(note)
-        return make_run(model, *args, **options)
+        return make_turn(model, *args, **options)
 
-    monkeypatch.setattr(timing, "make_run", spied)
+    monkeypatch.setattr(timing, "make_turn", spied)
     return seen
 
 
@@ -189,11 +189,11 @@ def test_conditions_are_those_asked_for(command, monkeypatch):
     """They reach what makes the runs, and stand in the line above the table."""
     asked = []
 
-    def make_run(model, shape, batch, conditions):
+    def make_turn(model, shape, batch, conditions):
         asked.append(conditions)
         return lambda: None
 
-    monkeypatch.setattr(timing, "make_run", make_run)
+    monkeypatch.setattr(timing, "make_turn", make_turn)
     monkeypatch.setattr(bench, "check_compiler", lambda _device: None)
     done = command("bench", TINY, *FAST, "--bf16", "--channels-last", "--compile", "--train")
 
@@ -250,12 +250,12 @@ def test_a_model_that_fails_is_named_and_the_others_are_timed(command):
 def test_too_little_memory_is_said_in_words(command, monkeypatch, error):
     """What to give instead, for each way in which torch says it."""
 
-    def make_run(_model, _shape, batch, _conditions):
+    def make_turn(_model, _shape, batch, _conditions):
         if batch == 7:
             raise error
         return lambda: None
 
-    monkeypatch.setattr(timing, "make_run", make_run)
+    monkeypatch.setattr(timing, "make_turn", make_turn)
     done = command("bench", TINY, *FAST, "--batch", "7", "1")
 
     assert done.code == 1

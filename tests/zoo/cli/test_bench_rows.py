@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 import zoo
-from zoo.cli.bench_rows import Row, Subject, footnote, row_data, table_lines
+from zoo.cli.bench_rows import Contender, Row, footnote, row_data, table_lines
 
 
 def row(title: str, milliseconds: list[float], **fields) -> Row:
     """A row of a model of images, at a batch of 4."""
     model = zoo.compose({"name": "plain_cnn", "widths": [4]})
-    subject = Subject(title, model, (3, 8, 8), 1_200, 5_600_000)
+    contender = Contender(title, model, (3, 8, 8), 1_200, 5_600_000)
     return Row(
-        subject, **{"batch": 4, "milliseconds": milliseconds, "ratio": 1.0, "problem": "", **fields}
+        contender,
+        **{"batch": 4, "milliseconds": milliseconds, "ratio": 1.0, "problem": "", **fields},
     )
 
 

@@ -13,7 +13,7 @@ from zoo.composition.timing import (
     WARM_UP,
     Conditions,
     latencies,
-    make_run,
+    make_turn,
     random_batch,
     take_turns,
 )
@@ -104,7 +104,7 @@ def test_inference_is_that_of_eval_mode() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     seen: list[torch.Tensor] = []
     model.register_forward_hook(lambda _module, _args, scores: seen.append(scores))
-    make_run(model, (3, 8, 8), 5)()
+    make_turn(model, (3, 8, 8), 5)()
     assert not model.training
     assert seen[0].shape == (5, 2)
     assert seen[0].is_inference()
@@ -117,7 +117,7 @@ def test_a_training_step_is_a_whole_one(monkeypatch: pytest.MonkeyPatch, num_cla
     monkeypatch.setattr(timing, "_LEARNING_RATE", 0.1)
     model = image_model(num_classes=num_classes)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    step = make_run(model, (3, 8, 8), 4, Conditions(training=True))
+    step = make_turn(model, (3, 8, 8), 4, Conditions(training=True))
     step()
     assert model.training
     still = {n for n, tensor in model.state_dict().items() if torch.equal(tensor, before[n])}
@@ -129,7 +129,7 @@ def test_many_steps_leave_the_weights_sane() -> None:
     """What is timed in the last round is what was timed in the first."""
     model = image_model()
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    step = make_run(model, (3, 8, 8), 4, Conditions(training=True))
+    step = make_turn(model, (3, 8, 8), 4, Conditions(training=True))
     for _ in range(30):
         step()
     for parameter, old in zip(model.parameters(), before, strict=True):
@@ -143,7 +143,7 @@ def test_bfloat16_is_that_of_autocast(training: bool) -> None:
     dtypes: list[torch.dtype] = []
     model.register_forward_hook(lambda _module, _args, scores: dtypes.append(scores.dtype))
     for bf16 in (False, True):
-        make_run(model, (3, 8, 8), 2, Conditions(training=training, bf16=bf16))()
+        make_turn(model, (3, 8, 8), 2, Conditions(training=training, bf16=bf16))()
     assert dtypes == [torch.float32, torch.bfloat16]
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
@@ -153,11 +153,11 @@ def test_channels_last_is_for_images() -> None:
     model, seen = image_model(), []
     model.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     conditions = Conditions(channels_last=True)
-    make_run(model, (3, 8, 8), 2, conditions)()
+    make_turn(model, (3, 8, 8), 2, conditions)()
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     kernels = [weight for weight in model.parameters() if weight.ndim == 4]
     assert all(one.is_contiguous(memory_format=torch.channels_last) for one in kernels)
-    make_run(text_model("good"), (9,), 2, conditions)()
+    make_turn(text_model("good"), (9,), 2, conditions)()
 
 
 def test_a_compiled_model_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_compiled_model_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(timing.torch, "compile", compile_model)
     model = image_model()
-    make_run(model, (3, 8, 8), 2, Conditions(compiled=True))()
+    make_turn(model, (3, 8, 8), 2, Conditions(compiled=True))()
     assert asked == [(model, {"dynamic": False})]
     assert ran == [(2, 3, 8, 8)]
 
