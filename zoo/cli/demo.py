@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.listing import show_variants
 from zoo.cli.opening import open_model
-from zoo.cli.terminal import count, printable, say, table
+from zoo.cli.terminal import count, percent, printable, say, table
 from zoo.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(args: Namespace) -> int:
             str(one.digit),
             one.how,
             said.label,
-            f"{said.probability:.1%}",
+            percent(said.probability, digits=1),
             "" if said.label == str(one.digit) else "wrong",
         )
         for one, said in zip(drawn, found, strict=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shlex import quote
 
 from zoo.cli.opening import open_model
-from zoo.cli.terminal import complain, printable, say, say_json
+from zoo.cli.terminal import complain, percent, printable, say, say_json
 from zoo.errors import InvalidValue
 
 
@@ -61,5 +61,7 @@ def run(args: Namespace) -> int:
     columns = max(len(printable(one.label)) for _, top in found for one in top)
     for sample, top in found:
         say(sample)
-        say(*(f"  {printable(one.label):<{columns}}  {one.probability:6.1%}" for one in top))
+        for one in top:
+            probability = percent(one.probability, digits=1)
+            say(f"  {printable(one.label):<{columns}}  {probability:>7}")
     return 0

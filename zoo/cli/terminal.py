@@ -162,11 +162,16 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """A share for people: `98.70 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def figure(name: str, metric: Mapping[str, Any]) -> str:
-    """A measured figure for people: `98.7 %`, with its spread over several trainings."""
+    """A measured figure for people: `98.70 %`, with its spread over several trainings."""
     mean, std = metric["mean"], metric.get("std")
     if _is_share(name, mean):
-        return f"{100 * mean:.2f} %" + (f" ± {100 * std:.2f}" if std is not None else "")
+        return percent(mean) + (f" ± {100 * std:.2f}" if std is not None else "")
     return f"{mean:.4g}" + (f" ± {std:.2g}" if std is not None else "")
 
 

@@ -124,7 +124,9 @@ def _draw_card(
         font=_font(36 if len(card.label) < 4 else 22),
         anchor="ls",
     )
-    draw.text((right, top + 28), f"{card.probability:.1%}", fill=_INK, font=_font(24), anchor="rs")
+    draw.text(
+        (right, top + 28), f"{100 * card.probability:.1f} %", fill=_INK, font=_font(24), anchor="rs"
+    )
     draw.rectangle((left, top + 40, right - 1, top + 49), fill=_TRACK)
     filled = left + max(2, round(card.probability * tile[0])) - 1
     draw.rectangle((left, top + 40, filled, top + 49), fill=colour)

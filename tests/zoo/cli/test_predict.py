@@ -45,7 +45,7 @@ def test_each_image_gets_its_classes(command, file, photo):
     assert lines[:3] == lines[3:]
     assert lines[0] == photo
     assert {line.split()[0] for line in lines[1:3]} == {"cat", "dog\\x07"}
-    assert all(line.endswith("%") for line in lines[1:3])
+    assert all(line.endswith(" %") for line in lines[1:3])
 
 
 def test_json_is_what_the_api_says(command, file, photo):
