@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -31,15 +31,17 @@ SPLIT_NAMES = {
 _SPOKEN = re.compile(r"(?P<label>[^_]+)_(?P<speaker>.+)_(?P<index>\d+)\.wav", re.IGNORECASE)
 
 
-class Found(NamedTuple):
+class File(NamedTuple):
     """A file: its path within the folder or archive, and where its content is."""
 
     path: PurePosixPath
     content: Path | bytes
 
 
-def find_files(path: Path) -> list[Found]:
+def find_files(path: Path) -> list[File]:
     """The files of a folder or of a tar archive, in order; hidden ones are left out.
+
+    A folder may be put together from links to folders and files elsewhere.
 
     Raises:
         InvalidValue: It cannot be read.
@@ -49,7 +51,7 @@ def find_files(path: Path) -> list[Found]:
     return sorted(visible, key=lambda file: file.path)
 
 
-def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] | None) -> Listing:
+def list_files(name: str, files: Sequence[File], *, hold_out: tuple[str, str] | None) -> Listing:
     """Tell kind, labels and splits from the paths of files.
 
     Args:
@@ -76,7 +78,7 @@ def list_files(name: str, files: Sequence[Found], *, hold_out: tuple[str, str] |
     return Listing(name, kind, items, notes=tuple(notes))
 
 
-def spoken_item(name: str, file: Found) -> Item:
+def spoken_item(name: str, file: File) -> Item:
     """A sound whose label is the first part of its file's name.
 
     Raises:
@@ -97,31 +99,44 @@ def spoken_part(item: Item, part: str) -> str:
     return match[part] if match else ""
 
 
-def _in_folder(root: Path) -> list[Found]:
+def _in_folder(root: Path) -> list[File]:
     try:
         return [
-            Found(PurePosixPath(path.relative_to(root).as_posix()), path)
-            for path in root.rglob("*")
-            if path.is_file()
+            File(PurePosixPath(path.relative_to(root).as_posix()), path)
+            for path in _files_below(root)
         ]
     except OSError as error:
-        raise InvalidValue(f"{root} cannot be read: {error.strerror or error}.") from None
+        what = error.filename or root
+        raise InvalidValue(f"{what} cannot be read: {error.strerror or error}.") from None
 
 
-def _in_archive(path: Path) -> list[Found]:
+def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    folder_itself = folder.resolve()
+    if folder_itself in above:  # a link back up, which would lead round and round
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):  # not even looked into: it may be closed to us
+            continue
+        if path.is_dir():
+            yield from _files_below(path, (*above, folder_itself))
+        elif path.is_file():
+            yield path
+
+
+def _in_archive(path: Path) -> list[File]:
     found = []
     try:
         with tarfile.open(path, "r:*") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:  # read at once: going back in a packed file is slow
-                    found.append(Found(PurePosixPath(member.name), file.read()))
+                    found.append(File(PurePosixPath(member.name), file.read()))
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InvalidValue(f"{path} cannot be read as a tar file: {error}.") from None
     return _without_top(found)
 
 
-def _without_top(files: list[Found]) -> list[Found]:
+def _without_top(files: list[File]) -> list[File]:
     """Leave out the one folder that archives often have around everything."""
     tops = {file.path.parts[0] for file in files}
     rest = [PurePosixPath(*file.path.parts[1:]) for file in files]
@@ -130,11 +145,11 @@ def _without_top(files: list[Found]) -> list[Found]:
     )
     if len(tops) != 1 or not rest or not inside:
         return files
-    return [Found(path, file.content) for path, file in zip(rest, files, strict=True)]
+    return [File(path, file.content) for path, file in zip(rest, files, strict=True)]
 
 
-def _of_one_kind(name: str, files: Sequence[Found]) -> tuple[Kind, list[Found], list[str]]:
-    kinds: dict[Kind, list[Found]] = {"image": [], "audio": []}
+def _of_one_kind(name: str, files: Sequence[File]) -> tuple[Kind, list[File], list[str]]:
+    kinds: dict[Kind, list[File]] = {"image": [], "audio": []}
     left = []
     for file in files:
         ending = file.path.suffix.lower()
@@ -155,7 +170,7 @@ def _of_one_kind(name: str, files: Sequence[Found]) -> tuple[Kind, list[Found], 
     return kind, kinds[kind], left
 
 
-def _has_splits(name: str, files: Sequence[Found]) -> bool:
+def _has_splits(name: str, files: Sequence[File]) -> bool:
     """Whether the folders at the top are splits, and not classes.
 
     Raises:
@@ -175,7 +190,7 @@ def _has_splits(name: str, files: Sequence[Found]) -> bool:
     return len(named) == len(depths)
 
 
-def _foldered_item(name: str, file: Found, *, splits: bool) -> Item:
+def _foldered_item(name: str, file: File, *, splits: bool) -> Item:
     parts = file.path.parts
     split = SPLIT_NAMES[parts[0].lower()] if splits else None
     folders = parts[1:-1] if splits else parts[:-1]

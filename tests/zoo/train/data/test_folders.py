@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from zoo.errors import InvalidValue
-from zoo.train.data.folders import Found, find_files, list_files, spoken_part
+from zoo.train.data.folders import File, find_files, list_files, spoken_part
 
 MakeFiles = Callable[[Path, Mapping[str, bytes | str]], Path]
 
@@ -17,7 +18,7 @@ MakeFiles = Callable[[Path, Mapping[str, bytes | str]], Path]
 def _list(
     *paths: str, hold_out: tuple[str, str] | None = None
 ) -> dict[str, tuple[str, str | None]]:
-    files = [Found(PurePosixPath(path), b"") for path in paths]
+    files = [File(PurePosixPath(path), b"") for path in paths]
     return {i.name: (i.label, i.split) for i in list_files("x", files, hold_out=hold_out).items}
 
 
@@ -52,7 +53,7 @@ def test_names_of_sounds_say_label_speaker_and_index() -> None:
     """A speaker's name may have the separator in it."""
     found = _list("7_cy_d_12.wav", "zero_ann_0.wav")
     assert found == {"7_cy_d_12.wav": ("7", None), "zero_ann_0.wav": ("zero", None)}
-    files = [Found(PurePosixPath("7_cy_d_12.wav"), b"")]
+    files = [File(PurePosixPath("7_cy_d_12.wav"), b"")]
     (item,) = list_files("x", files, hold_out=None).items
     assert [spoken_part(item, part) for part in ("speaker", "index")] == ["cy_d", "12"]
 
@@ -117,3 +118,29 @@ def test_an_archive_is_read_like_its_folder(
     ]
     for name in ("a.tar.gz", "b.tgz"):
         assert [(file.path, file.content) for file in find_files(tmp_path / name)] == plain
+
+
+def test_links_to_folders_are_followed(tmp_path: Path, make_files: MakeFiles) -> None:
+    """A data set may be put together from folders elsewhere; a link back up is no end of folders."""
+    make_files(tmp_path, {"store/many/1.png": b"", "store/many/deep/2.png": b"", "d/dog/3.png": b""})
+    (tmp_path / "d" / "cat").symlink_to(tmp_path / "store" / "many")
+    (tmp_path / "d" / "dog" / "again").symlink_to(tmp_path / "d")
+    found = [str(file.path) for file in find_files(tmp_path / "d")]
+    assert found == ["cat/1.png", "cat/deep/2.png", "dog/3.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, make_files: MakeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its samples are not left out silently."""
+    make_files(tmp_path, {"cat/1.png": b"", "dog/2.png": b""})
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "dog":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(InvalidValue, match="dog cannot be read: Permission denied"):
+        find_files(tmp_path)

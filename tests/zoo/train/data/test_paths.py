@@ -92,6 +92,13 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, make_files: MakeFiles) -
             at_path(tmp_path / name, REQUEST)
 
 
+def test_a_class_folder_may_be_a_link(tmp_path: Path, make_files: MakeFiles) -> None:
+    """All of them or some: what it leads to is not empty."""
+    make_files(tmp_path, {"store/b/1.png": b"", "d/a/2.png": b""})
+    (tmp_path / "d" / "b").symlink_to(tmp_path / "store" / "b")
+    assert _labels(tmp_path / "d") == {"a", "b"}
+
+
 def test_options_of_another_kind_are_refused(tmp_path: Path, make_files: MakeFiles) -> None:
     """Columns of a folder of images, and a speaker of texts."""
     make_files(tmp_path, {"p/a/1.png": b"", "t.csv": "text,label\nx,a"})
