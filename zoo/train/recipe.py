@@ -179,7 +179,9 @@ def _defaults(source: Input, optimizer: object) -> dict[str, Any]:
     pace = usual_pace(optimizer)
     if isinstance(source, ImageInput):
         side = min(source.size or (32, 32))
-        augment: list[dict[str, Any]] = [{"name": "crop", "padding": max(1, side // 8)}]
+        augment: list[dict[str, Any]] = []
+        if side > 1:
+            augment.append({"name": "crop", "padding": max(1, side // 8)})
         if source.channels > 1:  # grey images are often characters, which have no mirror image
             augment.append({"name": "flip"})
         return {**pace, "augment": augment}

@@ -87,3 +87,12 @@ def test_rate_and_decay_suit_the_optimizer(optimizer: str, rate: float, decay: f
     assert (recipe.learning_rate, recipe.weight_decay) == (rate, decay)
     said = recipe_for({"optimizer": optimizer, "weight_decay": 0.3}, ImageInput(channels=3))
     assert (said.learning_rate, said.weight_decay) == (rate, 0.3)
+
+
+def test_images_of_one_pixel_a_row_are_not_moved() -> None:
+    """The usual recipe is one that works for all sizes: of these a crop would leave nothing."""
+    names = [
+        [step["name"] for step in recipe_for({}, ImageInput(channels=3, size=size)).augment]
+        for size in ((1, 40), (2, 40))
+    ]
+    assert names == [["flip"], ["crop", "flip"]]

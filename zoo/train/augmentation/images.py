@@ -16,7 +16,7 @@ class Crop:
     """Move each image by up to `padding` pixels either way; the border shows what `border` says.
 
     Args:
-        padding: Pixels, at least 1, and for `reflect` less than the image's sides.
+        padding: Pixels, at least 1, and less than the images' sides.
         border: `reflect` mirrors the image, `black` is 0.
     """
 
@@ -30,23 +30,27 @@ class Crop:
         self.padding, self.border = padding, border
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Return the moved images."""
+        """Return the moved images.
+
+        Raises:
+            InvalidValue: The padding is so large that nothing of an image might be left.
+        """
         count, channels, height, width = images.shape
+        if self.padding >= min(height, width):
+            raise InvalidValue(
+                f"crop: padding {self.padding} would move images of {width}x{height} out of sight; give less than their "
+                "sides."
+            )
         limit = 2 * self.padding + 1
         shifts = torch.randint(limit, (2, count, 1), generator=generator) - self.padding
-        rows, columns = (
-            torch.arange(height) + shifts[0],
-            torch.arange(width) + shifts[1],
-        )  # (N, H), (N, W)
+        rows = torch.arange(height) + shifts[0]  # (N, H)
+        columns = torch.arange(width) + shifts[1]  # (N, W)
         inside = (_within(rows, height), _within(columns, width))
         rows, columns = _mirrored(rows, height), _mirrored(columns, width)
-        # One flat index for each pixel, the same for all channels.
-        pixels = (
-            (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
-        )  # (N, H W)
-        moved = (
-            images.flatten(2).gather(2, pixels[:, None].expand(-1, channels, -1)).view_as(images)
-        )
+        # One flat index for each pixel (N, H W), the same for all channels.
+        places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
+        pixels = places[:, None].expand(-1, channels, -1)
+        moved = images.flatten(2).gather(2, pixels).view_as(images)
         if self.border == "black":
             shown = (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(images.device)
             moved = moved * shown
@@ -132,5 +136,5 @@ def _within(places: Tensor, size: int) -> Tensor:
 
 
 def _mirrored(places: Tensor, size: int) -> Tensor:
-    """Places outside [0, size) mirrored at the first and last pixel."""
-    return (size - 1 - (size - 1 - places.abs()).abs()).clamp_(0, size - 1)
+    """Places outside [0, size), by less than `size`, mirrored at the first and last pixel."""
+    return size - 1 - (size - 1 - places.abs()).abs()

@@ -58,6 +58,17 @@ def test_crops_are_windows_of_the_padded_image(border: str) -> None:
     assert found == set(range(25))
 
 
+@pytest.mark.parametrize("border", ["reflect", "black"])
+def test_a_crop_always_leaves_something_of_the_image(border: str) -> None:
+    """With the greatest padding there may be, too; a greater one is refused; the message says their size."""
+    images = _images(1, height=4, width=5).expand(200, -1, -1, -1)
+    crop = make_augmentation({"name": "crop", "padding": 3, "border": border})
+    assert all(len(one.unique()) > 1 for one in crop(images, Generator().manual_seed(0)))
+    crop = make_augmentation({"name": "crop", "padding": 4, "border": border})
+    with pytest.raises(InvalidValue, match="crop: padding 4 would move images of 5x4 out of sight"):
+        crop(images, Generator())
+
+
 def test_flips_mirror_the_given_share() -> None:
     """Every image is itself or its mirror image; none or all where the probability says so."""
     images = _images(200)

@@ -122,7 +122,9 @@ def test_an_archive_is_read_like_its_folder(
 
 def test_links_to_folders_are_followed(tmp_path: Path, make_files: MakeFiles) -> None:
     """A data set may be put together from folders elsewhere; a link back up is no end of folders."""
-    make_files(tmp_path, {"store/many/1.png": b"", "store/many/deep/2.png": b"", "d/dog/3.png": b""})
+    make_files(
+        tmp_path, {"store/many/1.png": b"", "store/many/deep/2.png": b"", "d/dog/3.png": b""}
+    )
     (tmp_path / "d" / "cat").symlink_to(tmp_path / "store" / "many")
     (tmp_path / "d" / "dog" / "again").symlink_to(tmp_path / "d")
     found = [str(file.path) for file in find_files(tmp_path / "d")]
