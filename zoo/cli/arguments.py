@@ -53,18 +53,24 @@ def whole_number(text: str, option: str) -> int:
     Raises:
         InvalidValue: It is none.
     """
+    from decimal import Decimal  # in which 1.1M is whole
+
     digits, unit = text.strip().replace("_", "").lower(), 1
     if digits and digits[-1] in _UNITS:
         digits, unit = digits[:-1].strip(), _UNITS[digits[-1]]
     try:
-        number = float(digits) * unit
-    except ValueError:
-        number = float("nan")
-    if 0 <= number < 2**63:
-        return int(number)
-    if number < 0:
-        raise InvalidValue(f"{option}: {text!r} is too small. Give at least 0.")
-    raise InvalidValue(f"{option}: {text!r} is no number. Write it like 300k, 1.5M or 1000000.")
+        number = Decimal(digits) * unit
+        if number < 0:
+            raise InvalidValue(f"{option}: {text!r} is too small. Give at least 0.")
+        if number < 2**63 and number == int(number):
+            return int(number)
+    except (
+        ArithmeticError
+    ):  # it is no number, or `nan`, which cannot be compared, or beyond all bounds
+        pass
+    raise InvalidValue(
+        f"{option}: {text!r} is no whole number. Write it like 300k, 1.5M or 1000000."
+    )
 
 
 def duration(text: str, option: str) -> float:

@@ -75,7 +75,7 @@ def _rows(components: list[Component]) -> Iterator[tuple[str, ...]]:
             _code(formula.parameters),
             _code(formula.multiply_adds),
             _code(letters),
-            _numbers(component),
+            _numbers(component_cost(component, component.name)),
         )
 
 
@@ -89,12 +89,11 @@ def _backbone_rows(components: list[Component]) -> Iterator[tuple[str, ...]]:
             " and ".join(map(str, component.ndims)),
             "yes" if component.mask else "no",
             str(found.shape) if isinstance(found, Example) else "",
-            "" if found is None else _numbers(component),
+            "" if found is None else _numbers(found),
         )
 
 
-def _numbers(component: Component) -> str:
-    found = component_cost(component, component.name)
+def _numbers(found: Example | str) -> str:
     if isinstance(found, str):
         return found
     return f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds"

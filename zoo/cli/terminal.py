@@ -148,18 +148,12 @@ def count(number: int | None) -> str:
     """A number of parameters for people: `1.2 M`."""
     if number is None:
         return ""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return str(number)
+    return str(number) if number < 1000 else _in_units(number, ("k", "M", "G"))
 
 
 def size(number: int) -> str:
     """A number of bytes for people: `1.2 MB`."""
-    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= length:
-            return f"{number / length:.1f} {unit}"
-    return f"{number} B"
+    return f"{number} B" if number < 1000 else _in_units(number, ("kB", "MB", "GB"))
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -173,6 +167,17 @@ def figure(name: str, metric: Mapping[str, Any]) -> str:
     if _is_share(name, mean):
         return percent(mean) + (f" ± {100 * std:.2f}" if std is not None else "")
     return f"{mean:.4g}" + (f" ± {std:.2g}" if std is not None else "")
+
+
+def _in_units(number: float, units: Iterable[str]) -> str:
+    """The number in the first unit of which it shows less than 1000, else in the last; each is 1000 of the one before."""
+    shown = ""
+    for unit in units:
+        number /= 1000
+        shown = f"{number:.1f} {unit}"
+        if round(number, 1) < 1000:
+            break
+    return shown
 
 
 def _is_share(name: str, mean: float) -> bool:

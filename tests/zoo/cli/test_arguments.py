@@ -16,6 +16,8 @@ from zoo.cli.arguments import whole_number
         ("1_000_000", 10**6),
         ("300k", 300_000),
         ("1.5M", 1_500_000),
+        ("1.1M", 1_100_000),
+        ("0.3k", 300),
         ("2 g", 2 * 10**9),
         ("1B", 10**9),
     ],
@@ -25,10 +27,14 @@ def test_a_number_may_have_a_unit(text, number):
     assert whole_number(text, "--max-params") == number
 
 
-@pytest.mark.parametrize("text", ["", "k", "many", "1T", "nan", "inf", "1e40"])
-def test_what_is_no_number_is_refused(text):
-    """Anything else is an error that shows the forms there are."""
-    with pytest.raises(InvalidValue, match=r"--max-params: .* is no number. Write it like 300k"):
+@pytest.mark.parametrize(
+    "text", ["", "k", "many", "1T", "nan", "inf", "1e40", "1e999999k", "1.5", "0.0004k"]
+)
+def test_what_is_no_whole_number_is_refused(text):
+    """Anything else is an error that shows the forms there are; nothing is rounded off."""
+    with pytest.raises(
+        InvalidValue, match=r"--max-params: .* is no whole number. Write it like 300k"
+    ):
         whole_number(text, "--max-params")
 
 

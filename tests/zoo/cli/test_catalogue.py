@@ -8,7 +8,9 @@ import pytest
 from torch import nn
 
 import zoo
+from zoo.cli import catalogue
 from zoo.cli.catalogue import page
+from zoo.cli.costs import Example
 
 PAGE = Path(__file__).parents[3] / "docs" / "catalogue.md"
 OURS = [one for one in zoo.list_components() if one.distribution == "attn-zoo"]
@@ -62,6 +64,20 @@ def test_a_strangers_component_has_a_row(own_catalog: None) -> None:
     assert "| `odd` |" in text
     assert "not counted: attention/odd: attention/odd cannot be built" in text
     assert "- `odd`: Odd \\| one." in text
+
+
+def test_a_backbone_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting builds and runs it, which takes most of the time that the page does."""
+    counted = []
+
+    def count(component: zoo.Component, name: str) -> Example:
+        counted.append((component.title, name))
+        return Example((3, 32, 32), 1, 2)
+
+    monkeypatch.setattr(catalogue, "component_cost", count)
+    text = page([one for one in OURS if one.title == "backbone/attn_cnn"])
+    assert "| (3, 32, 32) | 1 parameters, 2 multiply-adds |" in text
+    assert counted == [("backbone/attn_cnn", "attn_cnn")]
 
 
 def test_the_command_writes_it(command) -> None:

@@ -97,13 +97,25 @@ def test_cells_are_escaped():
         (999, "999"),
         (52_000, "52.0 k"),
         (300_000, "300.0 k"),
+        (999_940, "999.9 k"),
+        (999_960, "1.0 M"),
         (25_557_032, "25.6 M"),
         (1_500_000_000, "1.5 G"),
+        (10**13, "10000.0 G"),
     ],
 )
 def test_counts_are_for_people(number, shown):
-    """Numbers of parameters are shown in the unit that fits."""
+    """Numbers of parameters are shown in the unit that fits, after rounding, too."""
     assert terminal.count(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(999, "999 B"), (1200, "1.2 kB"), (999_960, "1.0 MB"), (999_999_999, "1.0 GB")],
+)
+def test_sizes_are_for_people(number, shown):
+    """Numbers of bytes, likewise."""
+    assert terminal.size(number) == shown
 
 
 @pytest.mark.parametrize(

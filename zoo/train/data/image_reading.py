@@ -127,8 +127,8 @@ def _check_memory(listing: Listing, source: ImageInput) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise InvalidValue(
-            f"{listing.name}: {len(listing.items):,} images of {width}x{height} need {needed / 2**30:.0f} GB of memory; "
-            f"this machine has {there / 2**30:.0f}. Say a smaller size in the spec's input block."
+            f"{listing.name}: {len(listing.items):,} images of {width}x{height} need {needed / 10**9:.0f} GB of memory; "
+            f"this machine has {there / 10**9:.0f}. Say a smaller size in the spec's input block."
         )
 
 

@@ -102,7 +102,7 @@ def test_more_images_than_memory_are_refused(
     """Before they are read, with what to do."""
     root = make_files(tmp_path / "p", pictures)
     with pytest.raises(
-        InvalidValue, match=r"12 images of 900000x900000 need .* Say a smaller size"
+        InvalidValue, match=r"12 images of 900000x900000 need 58320 GB of .* Say a smaller size"
     ):
         _open(root, {"kind": "image", "size": [900_000, 900_000]})
 
