@@ -22,7 +22,9 @@ A message says what was asked, what is wrong with the value at hand, and what to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_SHOWN = 5
 
 
 class ZooError(Exception):
@@ -122,6 +124,17 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
     `things` is the plural where it takes more than an s.
     """
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def are(number: int) -> str:
+    """Return the verb for so many things: `is` or `are`."""
+    return "is" if number == 1 else "are"
+
+
+def some(names: Sequence[str]) -> str:
+    """Name a few of many, for a message."""
+    rest = len(names) - _SHOWN
+    return f"{', '.join(names[:_SHOWN])}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def first_line(error: Exception) -> str:

@@ -1,9 +1,9 @@
-"""The end of a message about a name that nobody knows."""
+"""What errors are caught as, and the words that messages have in common."""
 
 from __future__ import annotations
 
 import zoo
-from zoo.errors import counted, near_misses
+from zoo.errors import are, counted, near_misses, some
 
 
 def test_names_alike_are_suggested() -> None:
@@ -29,6 +29,13 @@ def test_one_thing_is_not_many() -> None:
     ]
     assert counted(1, "class", "classes") == "1 class"
     assert counted(1000, "class", "classes") == "1,000 classes"
+    assert [are(number) for number in (0, 1, 2)] == ["are", "is", "are"]
+
+
+def test_a_few_names_stand_for_many() -> None:
+    """With how many more there are."""
+    assert some(["a", "b"]) == "a, b"
+    assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
 
 
 def test_bad_values_are_value_errors_and_unknown_names_lookup_errors() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.cli import markdown
 from zoo.cli.terminal import figure, table, wrap
-from zoo.errors import counted
+from zoo.errors import counted, some
 
 if TYPE_CHECKING:
     from zoo.train.comparison import Row, Verdict
@@ -95,7 +95,6 @@ class Table(NamedTuple):
 
     def _notes(self) -> Iterator[str]:
         from zoo.train.comparison import pooled
-        from zoo.train.data.listing import some
 
         tested = any(line.verdict and line.verdict.probability is not None for line in self.lines)
         spread = pooled(line.row for line in self.lines)

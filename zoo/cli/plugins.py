@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from zoo.cli.terminal import say, say_json, table, width, wrap
 from zoo.component import KINDS
+from zoo.errors import counted
 from zoo.plugins import Catalog, Plugin, PluginWarning, catalog
 
 
@@ -93,11 +94,7 @@ def _offers(plugin: Plugin) -> str:
     kinds = [component.kind for component in plugin.components]
     numbers = {kind: kinds.count(kind) for kind in KINDS} | {"registry": len(plugin.registries)}
     plural = {"registry": "registries"}
-    offers = [
-        f"{number} {kind if number == 1 else plural.get(kind, f'{kind}s')}"
-        for kind, number in numbers.items()
-        if number
-    ]
+    offers = [counted(number, kind, plural.get(kind)) for kind, number in numbers.items() if number]
     return ", ".join([*offers, *(f"{scheme}://" for scheme in _schemes(plugin))])
 
 

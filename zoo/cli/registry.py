@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import add_actions
 from zoo.cli.terminal import say, say_json, table, width
-from zoo.errors import ZooError
+from zoo.errors import ZooError, counted
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -62,7 +62,9 @@ def run(args: Namespace) -> int:
 
 def _what_it_is(registry: Registry) -> str:
     number = len(registry.known_index().names())
-    return f"{registry.id} at {registry.base}: {number} variant{'s' * (number != 1)}, serial {registry.serial}"
+    return (
+        f"{registry.id} at {registry.base}: {counted(number, 'variant')}, serial {registry.serial}"
+    )
 
 
 def _list(registries: list[Registry], *, as_json: bool) -> None:

@@ -19,10 +19,9 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from zoo.errors import InvalidValue, MissingExtra, UnknownName, first_line, near_misses
+from zoo.errors import InvalidValue, MissingExtra, UnknownName, first_line, near_misses, some
 from zoo.grammar import to_text
 from zoo.spec import Spec
-from zoo.train.data.listing import some
 from zoo.train.dunnett import probabilities
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder

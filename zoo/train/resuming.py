@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, counted, some
 from zoo.spec import Spec
-from zoo.train.data.listing import some
 from zoo.train.recipe import Recipe
 from zoo.weights import without_pretrained
 

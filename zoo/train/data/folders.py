@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from zoo.errors import InvalidValue, counted
-from zoo.train.data.listing import Item, Kind, Listing, some
+from zoo.errors import InvalidValue, are, counted, some
+from zoo.train.data.listing import Item, Kind, Listing
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SOUNDS = (".wav",)
@@ -65,8 +65,7 @@ def list_files(name: str, files: Sequence[File], *, hold_out: tuple[str, str] | 
     kind, chosen, left = _of_one_kind(name, files)
     notes = []
     if left:
-        are = "is" if len(left) == 1 else "are"
-        notes = [f"{counted(len(left), 'other file')} {are} left out: {some(left)}"]
+        notes = [f"{counted(len(left), 'other file')} {are(len(left))} left out: {some(left)}"]
     if kind == "audio" and all(len(file.path.parts) == 1 for file in chosen):
         items = [spoken_item(name, file) for file in chosen]
     else:

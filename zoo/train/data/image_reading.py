@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, are, counted
 from zoo.inputs.image import ImageTransform
 from zoo.spec import ImageInput
 from zoo.train.data.dataset import image_fields, input_block
@@ -111,7 +111,7 @@ def _changes(
         height, width = source.size
         other = sum(count for size, count in sizes.items() if size != source.size)
         notes.append(
-            f"{counted(other, 'image')} of other sizes ({_extent(sizes)}) {'is' if other == 1 else 'are'} resized and "
+            f"{counted(other, 'image')} of other sizes ({_extent(sizes)}) {are(other)} resized and "
             f"cropped to {width}x{height}"
         )
     if len(modes) > 1:

@@ -11,7 +11,6 @@ from zoo.errors import InvalidValue
 
 Kind = Literal["image", "audio", "text"]
 SPLITS = ("train", "validation", "test")
-_SHOWN = 5
 
 
 class Item(NamedTuple):
@@ -71,12 +70,6 @@ def classes_of(listing: Listing) -> tuple[str, ...]:
     if listing.labels:
         return listing.labels
     return tuple(sorted(found, key=_by_number))
-
-
-def some(names: Sequence[str]) -> str:
-    """Name a few of many, for a message."""
-    rest = len(names) - _SHOWN
-    return f"{', '.join(names[:_SHOWN])}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def _by_number(label: str) -> tuple[int, int, str]:

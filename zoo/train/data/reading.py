@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, counted, some
 from zoo.spec import Input
 from zoo.train.data.dataset import Data, check_kind
-from zoo.train.data.listing import SPLITS, Item, Listing, classes_of, some
+from zoo.train.data.listing import SPLITS, Item, Listing, classes_of
 from zoo.train.data.request import DataRequest
 from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.data.splitting import Division, Entry, divide, undivided

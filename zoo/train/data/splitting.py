@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zoo.errors import InvalidValue, counted
-from zoo.train.data.listing import SPLITS, some
+from zoo.errors import InvalidValue, are, counted, some
+from zoo.train.data.listing import SPLITS
 from zoo.train.data.request import DataRequest
 
 SHARE = 0.1
@@ -133,14 +133,13 @@ def _leaks(
         if not leaks:
             continue
         later = " or ".join(SPLITS[at + 1 :])
-        are = "is" if len(leaks) == 1 else "are"
-        found = f"{counted(len(leaks), 'sample')} of {split} {are} in {later}, too"
+        found = f"{counted(len(leaks), 'sample')} of {split} {are(len(leaks))} in {later}, too"
         names = some([entries[number].name for number in leaks])
         if request.leaks == "refuse":
             raise InvalidValue(f"{data}: {found}: {names}. Drop them with --leaks drop.")
         if request.leaks == "drop":
             parts[split] = [n for n in parts[split] if entries[n].digest not in held_out]
-            found += f", and {are} left out of it"
+            found += f", and {are(len(leaks))} left out of it"
         notes.append(f"{found}: {names}")
     return notes
 

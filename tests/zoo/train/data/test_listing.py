@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zoo.errors import InvalidValue
-from zoo.train.data.listing import Item, Listing, classes_of, some
+from zoo.train.data.listing import Item, Listing, classes_of
 
 
 def _listing(*labels: str, classes: tuple[str, ...] = ()) -> Listing:
@@ -31,9 +31,3 @@ def test_what_is_no_classification_is_refused(listing: Listing, message: str) ->
     """No samples, one class, or a sample of another."""
     with pytest.raises(InvalidValue, match=message):
         classes_of(listing)
-
-
-def test_a_few_names_stand_for_many() -> None:
-    """With how many more there are."""
-    assert some(["a", "b"]) == "a, b"
-    assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
