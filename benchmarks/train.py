@@ -27,7 +27,7 @@ from torch.nn import functional
 import zoo
 from zoo.train import callbacks
 from zoo.train.allocator import keep_large_blocks
-from zoo.train.augmentation import changes, make_augmentation
+from zoo.train.augmentation import kind_changed_by, make_augmentation
 from zoo.train.batches import EpochBatches
 from zoo.train.data.dataset import Data, make_data
 from zoo.train.data.splits import ImageSplit, SequenceSplit, Split
@@ -146,7 +146,7 @@ def data_alone(case: Case, recipe: Recipe) -> float:
     """Samples a second of the batches, with the default augmentation of their kind."""
     split, normalize = case.data.train, make_normalization(case.data.source)
     augment = recipe_for({}, case.data.source).augment
-    steps = [(changes(step) == "audio", make_augmentation(step)) for step in augment]
+    steps = [(kind_changed_by(step) == "audio", make_augmentation(step)) for step in augment]
     generator = torch.Generator().manual_seed(0)
     batches = EpochBatches(split, recipe.batch_size, seed=0)
     began = callbacks.clock()

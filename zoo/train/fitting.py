@@ -206,12 +206,12 @@ def check_fit(model: Model, data: Data, recipe: Recipe, *, compiled: bool = Fals
 
 
 def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -> None:
-    from zoo.train.augmentation import changes
+    from zoo.train.augmentation import kind_changed_by
     from zoo.train.task import find_spectrogram
 
     kind = data.source.kind
     for step in recipe.augment:
-        place = changes(step)
+        place = kind_changed_by(step)
         if place == "spectrogram":
             find_spectrogram(model)
             if compiled:

@@ -105,7 +105,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             recipe = msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
             raise InvalidValue(_with_place(str(error), fields, where)) from None
-        recipe.check(where)
+        recipe._check(where)
         return recipe
 
     def to_data(self) -> dict[str, Any]:
@@ -114,12 +114,8 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         data["augment"] = list(data["augment"])
         return data
 
-    def check(self, where: str = "recipe") -> None:
-        """Check what types alone do not say.
-
-        Raises:
-            InvalidValue: A value is out of its range, or an augmentation is unknown.
-        """
+    def _check(self, where: str) -> None:
+        """See that values are in their ranges, which types alone do not say, and that the augmentations are known."""
         clip, average, vocabulary = self.gradient_clip, self.average, self.vocabulary
         most = vocabulary.most is None or vocabulary.most >= 1
         rules = [

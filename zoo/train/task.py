@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from zoo.composition.finetuning import freeze, parameter_groups
 from zoo.composition.model import Model
 from zoo.errors import InvalidValue, ZooError
-from zoo.train.augmentation import changes, make_augmentation
+from zoo.train.augmentation import kind_changed_by, make_augmentation
 from zoo.train.batches import epoch_seed
 from zoo.train.data.splits import Batch
 from zoo.train.normalization import make_normalization
@@ -52,7 +52,7 @@ class Task(LightningModule):
         self.recipe, self.steps = recipe, steps
         if recipe.backbone_rate == 0:
             freeze(model, except_=("attention", "head"))
-        own = [(changes(step), make_augmentation(step)) for step in recipe.augment]
+        own = [(kind_changed_by(step), make_augmentation(step)) for step in recipe.augment]
         self.augmentations = [(place, augment) for place, augment in own if place != "spectrogram"]
         self.spectral = [augment for place, augment in own if place == "spectrogram"]
 

@@ -37,8 +37,8 @@ _BY_NAME = {
 _NUMBERS: dict[object, str] = {int: "a whole number", float: "a finite number"}
 
 
-def changes(step: Mapping[str, Any]) -> str:
-    """What an augmentation changes: `image`, `audio`, `spectrogram` or `text`."""
+def kind_changed_by(step: Mapping[str, Any]) -> str:
+    """The kind of what an augmentation changes: `image`, `audio`, `spectrogram` or `text`."""
     return _BY_NAME[step["name"]][0]
 
 
