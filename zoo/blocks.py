@@ -84,12 +84,8 @@ def _default_input(backbone: Block, offers: Catalog | None) -> dict[str, Any]:
     block.pop("pretrained", None)
     if not isinstance(name, str):
         return {"kind": "image", "channels": 3}
-    cls = (offers or default_catalog()).component("backbone", name).load()
-    if hasattr(cls, "default_input"):
-        space = {"architecture": name.partition("/")[2]} if "/" in name else {}
-        asked: dict[str, Any] = cls.default_input(**space, **block)
-        return asked
-    return {"kind": "image", "channels": 3}
+    asked = (offers or default_catalog()).component("backbone", name).default_input(name, block)
+    return asked or {"kind": "image", "channels": 3}
 
 
 def without_vocabulary(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, PluginError
@@ -124,6 +125,24 @@ class Component:
                 f"{self.title} of {self.origin}: {self.target!r} is no class but {type(found).__name__}."
             )
         return found
+
+    def default_input(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The input block that a backbone asks for; empty if it asks for none.
+
+        Args:
+            name: Its name; of a name space the whole name of what is meant in it.
+            options: Its options.
+
+        Raises:
+            PluginError: Its class cannot be loaded.
+            UnknownName: There is none of that name in the name space.
+        """
+        cls = self.load()
+        if not hasattr(cls, "default_input"):
+            return {}
+        space = {"architecture": name.partition("/")[2]} if "/" in name else {}
+        asked: dict[str, Any] = cls.default_input(**space, **options)
+        return asked
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not _NAME.match(self.name) or len(self.name) > 64:

@@ -80,3 +80,17 @@ def test_a_target_that_cannot_be_had_is_an_error_that_names_its_origin(
 def test_a_class_given_itself_is_loaded_as_it_is() -> None:
     """Which is what the decorators do."""
     assert Component(name="x", target=nn.Identity).load() is nn.Identity
+
+
+def test_a_backbone_may_ask_for_an_input() -> None:
+    """Which depends on its options, and in a name space on what follows the slash."""
+
+    class Asking(nn.Module):
+        @classmethod
+        def default_input(cls, architecture: str = "", **options: int) -> dict[str, object]:
+            return {"kind": architecture, **options}
+
+    space = Component(name="own/*", target=Asking, kind="backbone")
+    assert space.default_input("own/image", {"channels": 3}) == {"kind": "image", "channels": 3}
+    assert Component(name="own", target=Asking).default_input("own", {}) == {"kind": ""}
+    assert Component(name="x", target=nn.Identity).default_input("x", {"width": 3}) == {}

@@ -194,7 +194,8 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
     component = catalog().component(kind, name)
     cls = component.load()
     options = _options(cls)
-    default_input = _default_input(component, cls, name)
+    # Of a name space; this also tells whether there is one of that name in it.
+    default_input = component.default_input(name, {}) if name != component.name else {}
     costs = component_cost(component, name)
     if as_json:
         say_json(
@@ -206,7 +207,7 @@ def _show_component(kind: str, name: str, *, as_json: bool) -> None:
                     option: {"type": hint, "default": default}
                     for option, (hint, default) in options.items()
                 },
-                "input": default_input,
+                "input": default_input or None,
                 "cost": cost_data(costs),
                 "about": header(cls).splitlines(),
             }
@@ -252,18 +253,6 @@ def _options(cls: Any) -> dict[str, tuple[str, str]]:
                 default,
             )
     return found
-
-
-def _default_input(component: Component, cls: Any, name: str) -> dict[str, Any] | None:
-    """What a backbone of a name space takes; this also tells whether there is one of that name."""
-    if (
-        not component.name.endswith("/*")
-        or name == component.name
-        or not hasattr(cls, "default_input")
-    ):
-        return None
-    asked: dict[str, Any] = cls.default_input(architecture=name.partition("/")[2])
-    return asked
 
 
 def _target(component: Component) -> str:

@@ -13,6 +13,7 @@ from zoo.spec import Spec
 from zoo.train.recipe import Recipe, usual_pace
 
 if TYPE_CHECKING:
+    from zoo.component import Component
     from zoo.spec import Version
 
 # What an input block needs that the data can say, too: any value, to check the rest before the data are read.
@@ -64,11 +65,8 @@ def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
     The sizes of a vocabulary are left out, which follow from the texts.
     """
     own = dict(spec.get("input") or {})
-    name, cls, options = _backbone(spec)
-    default: dict[str, Any] = {}
-    if hasattr(cls, "default_input"):
-        space = {"architecture": name.partition("/")[2]} if "/" in name else {}
-        default = cls.default_input(**space, **options)
+    name, component, options = _backbone(spec)
+    default = component.default_input(name, options)
     if own.get("kind", default.get("kind")) != default.get("kind"):
         default = {}
     if own.get("channels", default.get("channels")) != default.get("channels"):
@@ -83,7 +81,8 @@ def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def input_kinds(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The kinds of input that the backbone of a spec takes, the usual one first."""
-    _, cls, options = _backbone(spec)
+    _, component, options = _backbone(spec)
+    cls = component.load()
     ndim = options.get("ndim", getattr(cls, "ndim", 2))
     kinds: tuple[str, ...] = getattr(cls, "input_kinds", ("image" if ndim == 2 else "sequence",))
     return kinds
@@ -124,13 +123,13 @@ def finetuning_recipe(recipe: Mapping[str, Any], *, whole: bool) -> dict[str, An
 _UNPACED = ("augment", "batch_size", "channels_last", "label_smoothing", "mixup", "precision")
 
 
-def _backbone(spec: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]]:
-    """Name, class and options of a spec's backbone."""
+def _backbone(spec: Mapping[str, Any]) -> tuple[str, Component, dict[str, Any]]:
+    """Name, component and options of a spec's backbone."""
     block = spec["backbone"]
     options = {"name": block} if isinstance(block, str) else dict(block)
     name = options.pop("name")
     options.pop("pretrained", None)
-    return name, catalog().component("backbone", name).load(), options
+    return name, catalog().component("backbone", name), options
 
 
 def _described(ref: str) -> Version:
