@@ -234,7 +234,7 @@ def _tell(contenders: Sequence[Contender], args: Namespace) -> None:
                 "note",
                 f"{inputs} of any size are taken at {at} by {', '.join(dict.fromkeys(usual))}; --{option} says another.",
             )
-        if len({one.shape[-len(INPUT_SIZES[kind]) :] for one in own}) > 1:
+        if len({one.shape[-2 if kind == "image" else -1 :] for one in own}) > 1:
             complain("note", f"the models get {inputs} of several sizes; {_advice(option, blocks)}")
     wordless = [
         one.title for one in contenders if getattr(one.model.spec.input, "vocabulary_bytes", 1) == 0

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 CHANNELS = 64
 SIZES: dict[int, tuple[int, ...]] = {1: (1024,), 2: (32, 32)}
-# Sizes of inputs that leave theirs open: pixels, positions, seconds and tokens.
-INPUT_SIZES = {"image": (32, 32), "sequence": (256,), "audio": (1,), "text": (32,)}
+# Sizes of inputs that leave theirs open: pixels, positions and tokens; for sounds, seconds.
+INPUT_SIZES = {"image": (32, 32), "sequence": (256,), "text": (32,)}
+SECONDS = 1
 VOCABULARY = 10_000
 
 
@@ -81,23 +82,31 @@ def _alone(component: Component) -> Example:
 
 
 def _model_cost(model: Model) -> Example:
-    from zoo.composition.costs import cost, input_shape
-    from zoo.spec import TextInput
+    from zoo.composition.costs import cost
 
-    block = model.spec.input
-    shape = input_shape(block)
-    if shape is None:
-        size = usual_size(block)
-        shape = size if isinstance(block, TextInput) else (block.channels, *size)
+    shape = usual_shape(model.spec.input)
     return Example(shape, *cost(model, shape))
 
 
+def usual_shape(block: Input) -> tuple[int, ...]:
+    """The shape of one sample as an input block has it, or with a size of ours where it leaves that open."""
+    from zoo.composition.costs import input_shape
+    from zoo.spec import TextInput
+
+    own = input_shape(block)
+    if own is not None:
+        return own
+    size = usual_size(block)
+    return size if isinstance(block, TextInput) else (block.channels, *size)
+
+
 def usual_size(block: Input) -> tuple[int, ...]:
-    """A size for an input that leaves its own open; a second has as many samples as the model's sample rate."""
+    """A size for an input that leaves its own open, in pixels, positions, tokens or samples of a sound."""
     from zoo.spec import AudioInput
 
-    size = INPUT_SIZES[block.kind]
-    return tuple(block.sample_rate * n for n in size) if isinstance(block, AudioInput) else size
+    if isinstance(block, AudioInput):
+        return (SECONDS * block.sample_rate,)
+    return INPUT_SIZES[block.kind]
 
 
 def _backbone(component: Component, name: str) -> Model:
