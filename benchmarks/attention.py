@@ -38,7 +38,7 @@ from counterparts import SAME, Same
 from torch import Tensor, nn
 
 from zoo import Component
-from zoo.train.allocator import keep_large_blocks
+from zoo.train.processor import keep_large_blocks
 
 SHAPES = ((32, 64, 32, 32), (8, 256, 56, 56), (8, 512, 14, 14), (8, 1024, 7, 7))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

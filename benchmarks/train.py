@@ -26,13 +26,13 @@ from torch.nn import functional
 
 import zoo
 from zoo.train import callbacks
-from zoo.train.allocator import keep_large_blocks
 from zoo.train.augmentation import kind_changed_by, make_augmentation
 from zoo.train.batches import EpochBatches
 from zoo.train.data.dataset import Data, make_data
 from zoo.train.data.splits import ImageSplit, SequenceSplit, Split
 from zoo.train.fitting import fit
 from zoo.train.normalization import make_normalization
+from zoo.train.processor import keep_large_blocks
 from zoo.train.recipe import Recipe, recipe_for
 from zoo.train.run_folder import RunFolder
 from zoo.train.task import make_optimizer, make_schedule

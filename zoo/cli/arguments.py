@@ -22,6 +22,11 @@ def make_parser(program: str, summary: str) -> ArgumentParser:
     )
 
 
+def add_threads(parser: ArgumentParser) -> None:
+    """Add the option that `prepare_processor` takes."""
+    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: all cores)")
+
+
 def add_actions(parser: ArgumentParser, summaries: Mapping[str, str]) -> dict[str, ArgumentParser]:
     """Give a command actions, `zoo COMMAND ACTION ...`; `args.action` then says which.
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from zoo.cli.arguments import add_threads
 from zoo.cli.bench_rows import Contender, Row, footnote, row_data, table_lines
 from zoo.cli.compiler import check_compiler
 from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
 from zoo.cli.machine import machine_data, machine_line, open_device
 from zoo.cli.opening import builder
-from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import complain, say, say_json, width, wrap
 from zoo.errors import InvalidValue, ZooError, first_line
 
@@ -152,6 +152,7 @@ def run(args: Namespace) -> int:
 def _prepare(args: Namespace) -> tuple[Conditions, bool]:
     """Make this process ready: its memory, threads, device and compiler; and whether large blocks are kept."""
     from zoo.composition.timing import Conditions
+    from zoo.train.processor import prepare_processor
 
     is_kept = prepare_processor(args.threads)
     device = open_device(args.device)

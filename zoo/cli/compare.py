@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.cli.arguments import add_threads
 from zoo.cli.compare_rows import Line, Table
 from zoo.cli.data_arguments import add_data_arguments
-from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
@@ -51,6 +51,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
+    from zoo.train.processor import prepare_processor
+
     prepare_processor(args.threads)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
     others = [what for what in args.what if Path(what) not in folders]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.cli.arguments import add_threads
 from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
-from zoo.cli.processor import add_threads, prepare_processor
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
@@ -47,6 +47,7 @@ def run(args: Namespace) -> int:
     from zoo.train.data.for_model import data_for
     from zoo.train.data.listing import SPLITS
     from zoo.train.evaluation import evaluate, together
+    from zoo.train.processor import prepare_processor
 
     prepare_processor(args.threads)
     model, digest = _opened(args.what)

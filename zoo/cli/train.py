@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from zoo.cli.arguments import add_threads
 from zoo.cli.data_arguments import add_data_arguments
-from zoo.cli.processor import add_threads
 from zoo.errors import InvalidValue
 
 

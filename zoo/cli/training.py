@@ -27,8 +27,8 @@ def overrides(args: Namespace) -> dict[str, Any]:
 
 def prepare(args: Namespace) -> None:
     """Import what trains, which takes seconds: mistakes in what was asked are found before."""
-    from zoo.cli.processor import prepare_processor
     from zoo.train import require_lightning
+    from zoo.train.processor import prepare_processor
 
     require_lightning()
     prepare_processor(args.threads)

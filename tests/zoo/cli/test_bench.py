@@ -321,7 +321,7 @@ def test_compiled_code_of_another_batch_is_dropped(command, monkeypatch):
 
 def test_large_blocks_are_kept_as_in_training(command, monkeypatch):
     """The help says so, and the figures say whether it was done."""
-    monkeypatch.setattr("zoo.train.allocator.keep_large_blocks", lambda: False)
+    monkeypatch.setattr("zoo.train.processor.keep_large_blocks", lambda: False)
     data = json.loads(command("bench", TINY, *FAST, "--json").out)
 
     assert data["machine"]["keeps_large_blocks"] is False
