@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,7 +14,7 @@ from zoo.inputs.audio import AudioTransform
 from zoo.inputs.wav import read_wav
 from zoo.spec import AudioInput
 from zoo.train.data.dataset import input_block
-from zoo.train.data.listing import Item, Listing
+from zoo.train.data.listing import Listing
 from zoo.train.data.reading import Finished
 from zoo.train.data.splits import SequenceSplit
 
@@ -43,10 +42,8 @@ class AudioReader:
         self.rates: list[int] = []  # of the files that were read, in whatever order
         self.notes: list[str] = []
 
-    def read(self, content: bytes | str, name: str) -> Tensor:
+    def read(self, content: bytes, name: str) -> Tensor:
         """Return a waveform (channels, T)."""
-        if isinstance(content, str):
-            raise InvalidValue(f"{name} is a text, no sound.")
         array, rate = read_wav(content, name)
         self.rates.append(rate)
         return self.transform((array, rate))
@@ -73,14 +70,9 @@ def _usual_rate(listing: Listing) -> int:
     probed = Random(0).sample(listing.items, count)  # noqa: S311 - no secret
     for item in probed:
         try:
-            rates[read_wav(_bytes(item), item.name)[1]] += 1
+            rates[read_wav(item.read(), item.name)[1]] += 1
         except (InvalidValue, OSError):
             continue  # told when all are read
     if not rates:
         raise InvalidValue(f"{listing.name}: none of {counted(count, 'file')} tried is a sound.")
     return rates.most_common(1)[0][0]
-
-
-def _bytes(item: Item) -> bytes:
-    content = item.content
-    return content.read_bytes() if isinstance(content, Path) else bytes(content)  # type: ignore[arg-type]  # sounds are no texts

@@ -71,10 +71,8 @@ class ImageReader:
         self.notes = list(_changes(source_block, modes, sizes))
         _check_memory(listing, source_block)
 
-    def read(self, content: bytes | str, name: str) -> np.ndarray:
+    def read(self, content: bytes, name: str) -> np.ndarray:
         """Return the pixels (H, W, C) of an image file."""
-        if isinstance(content, str):
-            raise InvalidValue(f"{name} is a text, no image.")
         return self.transform.decode(content, name)
 
     def finish(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from zoo.errors import InvalidValue
 
@@ -19,7 +19,7 @@ class Item(NamedTuple):
     Attributes:
         name: What it is called in messages, e.g. its path within the folder.
         label: Its class.
-        content: The file, its bytes, or the text itself.
+        content: A file or its bytes; of a text, the text itself.
         split: `train`, `validation` or `test`; None where the data do not say.
     """
 
@@ -27,6 +27,14 @@ class Item(NamedTuple):
     label: str
     content: Path | bytes | str
     split: str | None = None
+
+    def read(self) -> Any:
+        """What a reader of its kind takes: the bytes of the file, or the text.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return self.content.read_bytes() if isinstance(self.content, Path) else self.content
 
 
 @dataclass(frozen=True)

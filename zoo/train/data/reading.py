@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +20,8 @@ from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.data.splitting import Division, Entry, divide, undivided
 from zoo.train.recipe import VocabularyRule
 
+Content_contra = TypeVar("Content_contra", bytes, str, contravariant=True)
+
 
 class Finished(NamedTuple):
     """The splits of a data set, the input block that fits them, and for texts the vocabulary."""
@@ -30,12 +31,12 @@ class Finished(NamedTuple):
     vocabulary: tuple[str, ...] = ()
 
 
-class Reader(Protocol):
-    """What reads samples of one kind."""
+class Reader(Protocol[Content_contra]):
+    """What reads samples of one kind, from the bytes of files or from texts."""
 
     notes: list[str]
 
-    def read(self, content: bytes | str, name: str) -> Any:
+    def read(self, content: Content_contra, name: str) -> Any:
         """One sample as it is kept, or `InvalidValue` if it cannot be read."""
 
     def finish(
@@ -147,7 +148,7 @@ def _reader(
     asked: Mapping[str, Any],
     vocabulary: Sequence[str] | None,
     rule: VocabularyRule,
-) -> Reader:
+) -> Reader[bytes] | Reader[str]:
     if listing.kind == "image":
         from zoo.train.data.image_reading import ImageReader
 
@@ -170,7 +171,7 @@ class _Read(NamedTuple):
 
 
 def _read_all(
-    listing: Listing, reader: Reader, request: DataRequest
+    listing: Listing, reader: Reader[bytes] | Reader[str], request: DataRequest
 ) -> tuple[list[_Read], list[str]]:
     """Read every sample; return those that can be read, and what to tell.
 
@@ -180,9 +181,7 @@ def _read_all(
 
     def read(item: Item) -> _Read:
         try:
-            content = item.content
-            if isinstance(content, Path):
-                content = content.read_bytes()
+            content = item.read()
             return _Read(item, reader.read(content, item.name), _digest(content))
         except (InvalidValue, OSError) as error:
             return _Read(item, error, "")

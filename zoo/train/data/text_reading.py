@@ -35,16 +35,15 @@ class TextReader:
         self.vocabulary, self.rule = vocabulary, rule
         self.notes: list[str] = []
 
-    def read(self, content: bytes | str, name: str) -> str:
+    def read(self, content: str, name: str) -> str:
         """Return a text.
 
         Raises:
             InvalidValue: There is no word in it.
         """
-        text = str(content)
-        if not tokenize(text, lower=self.lower):
-            raise InvalidValue(f"{name}: the text {text!r:.60} has no words.")
-        return text
+        if not tokenize(content, lower=self.lower):
+            raise InvalidValue(f"{name}: the text {content!r:.60} has no words.")
+        return content
 
     def finish(
         self, samples: Sequence[str], labels: Tensor, parts: Mapping[str, list[int]]

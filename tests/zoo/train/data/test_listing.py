@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from zoo.errors import InvalidValue
@@ -11,6 +13,14 @@ from zoo.train.data.listing import Item, Listing, classes_of
 def _listing(*labels: str, classes: tuple[str, ...] = ()) -> Listing:
     items = [Item(f"file{n}", label, b"") for n, label in enumerate(labels)]
     return Listing("x", "image", items, classes)
+
+
+def test_a_sample_is_read_from_a_file_from_memory_or_as_a_text(tmp_path: Path) -> None:
+    """A text is never taken for the name of a file."""
+    (tmp_path / "file").write_bytes(b"content")
+    contents: list[Path | bytes | str] = [tmp_path / "file", b"content", str(tmp_path / "file")]
+    found = [Item("x", "a", content).read() for content in contents]
+    assert found == [b"content", b"content", str(tmp_path / "file")]
 
 
 def test_classes_are_in_order() -> None:
