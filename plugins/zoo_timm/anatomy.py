@@ -17,11 +17,8 @@ Layout = Literal["channels_first", "channels_last"]
 
 _WEIGHS = {"conv2d", "linear"}
 _ADDS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
-_NO_BLOCKS = (
-    "stem",
-    "patch_embed",
-    "downsample",
-)  # how timm names what stands before and between stages
+# How timm names what stands before and between stages.
+_NO_BLOCKS = ("stem", "patch_embed", "downsample")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,8 @@ from zoo import InvalidValue, Slot
 from zoo_timm.anatomy import Anatomy, Block, Stage
 from zoo_timm.trace import Call, trace
 
-_SIZE = (
-    256,
-    320,
-)  # of the traced image: sides that show which axes of a tensor are height and width
+# Of the traced image: sides that show which axes of a tensor are height and width.
+_SIZE = (256, 320)
 # Functions between the last module of a branch and the addition: scales, views, and slices of a map.
 _PASSED = {
     "mul",
@@ -145,9 +143,8 @@ def _place(anatomy: Anatomy, nodes: Sequence[int], within: Iterable[int]) -> Cal
         return None
     allowed = set(within)
     given = [i for i in anatomy.givers[nodes[0]] if i in allowed]
-    drops = [
-        i for i in given if isinstance(anatomy.calls[i].module, DropPath)
-    ]  # an attention stands before these
+    # An attention stands before these.
+    drops = [i for i in given if isinstance(anatomy.calls[i].module, DropPath)]
     given = [i for i in given if not any(drop in (i, *anatomy.inside(i)) for drop in drops)]
     found = [call for call in (anatomy.calls[i] for i in given) if anatomy.times[call.path] == 1]
     weighted = [call for call in found if any(True for _ in call.module.parameters())]

@@ -53,9 +53,8 @@ class Nursery:
         """Begin with a job, kill its process after some seconds, and return how it ended."""
         process = self._start(job, cache, arguments)
         time.sleep(after)
-        os.kill(
-            process, signal.SIGKILL
-        )  # it has not been waited for, so the number is still its own
+        # It has not been waited for, so the number is still its own.
+        os.kill(process, signal.SIGKILL)
         return self._ask(wait=process)
 
     def stop(self) -> None:

@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
         )
         return 0
     if not plugins:
-        say("No plug-ins are installed. Reinstall attn-zoo, which brings six.")
+        say("No plug-ins are installed. Reinstall attn-zoo, which brings some.")
         return 0
     cells = [
         (

@@ -27,10 +27,8 @@ from zoo.errors import InvalidValue, first_line
 from zoo.spec import INPUT_AXES, AudioInput, ImageInput, Input, TextInput
 
 _PRODUCTS = {torch.ops.aten.mul: 0, torch.ops.aten.mul_: 0}
-_PRODUCTS |= {
-    torch.ops.aten.addcmul: 1,
-    torch.ops.aten.addcmul_: 1,
-}  # argument 0 is what is added to
+# Their argument 0 is what the product is added to.
+_PRODUCTS |= {torch.ops.aten.addcmul: 1, torch.ops.aten.addcmul_: 1}
 
 
 class Cost(NamedTuple):

@@ -47,11 +47,8 @@ MAPS = ("attention", "head")
 HEAD = ("head",)
 ATTENTION = ("attention",)
 BACKBONE = ("backbone",)
-HELD = (
-    "shape",
-    "parameters_registered",
-    "parameters_stay",
-)  # nothing is left out of the module's state
+# Nothing is left out of the module's state.
+HELD = ("shape", "parameters_registered", "parameters_stay")
 
 # fmt: off
 PROPERTIES = (

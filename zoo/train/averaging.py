@@ -25,9 +25,8 @@ class MovingAverage(Callback):
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay, self.steps = model, decay, 0
         self.average = {name: value.clone() for name, value in _floating(model).items()}
-        self._own: dict[str, Tensor] | None = (
-            None  # the weights, while the average is in their place
-        )
+        # The weights, while the average is in their place.
+        self._own: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this."""

@@ -7,18 +7,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What Lightning warns of that is on purpose here. The data lie in memory, so that workers would only copy
-# them. A small data set has few batches. The folder is there on purpose. Norms whose
-# weights are frozen keep their statistics. A run's folder may be moved; of its checkpoints there is one, whose
-# name is known. Figures are summed over the processes before they are logged. And
-# Lightning calls parts of torch by their old names.
+# What Lightning warns of that is on purpose here.
 _EXPECTED_WARNINGS = (
+    # The data lie in memory; workers would only copy them.
     ".*does not have many workers.*",
+    # A small data set has few batches.
     ".*The number of training batches .* is smaller than the logging interval.*",
+    # A run that is resumed has its folder.
     ".*Checkpoint directory .* exists and is not empty.*",
+    # A run's folder may be moved; of its checkpoints there is one, whose name is known.
     "The dirpath has changed from .*",
+    # Norms whose weights are frozen keep their statistics.
     ".*in eval mode at the start of training.*",
+    # Figures are summed over the processes before they are logged.
     ".*It is recommended to use `self.log.*sync_dist=True.*",
+    # Lightning calls parts of torch by their old names.
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 

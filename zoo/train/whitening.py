@@ -25,9 +25,8 @@ IMAGES = 2048  # to measure on: their patches are some millions
 _BATCH = 256
 _SIDE = 32  # places a row and a column of an image: all of a small one, those in a window of a larger one
 _VALUES = 2**24  # of a batch, at most: 128 MB
-_EPSILON = (
-    5e-4  # variance: components below are noise, and are not enlarged to the size of the others
-)
+# A variance: components below are noise, and are not enlarged to the size of the others.
+_EPSILON = 5e-4
 
 
 @torch.no_grad()

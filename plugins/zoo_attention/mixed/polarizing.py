@@ -109,6 +109,5 @@ class SpatialGate(nn.Module):
 
 def _each(layer: nn.Linear, flat: Tensor) -> Tensor:
     """Return what a layer without bias makes of each position of (N, C, P)."""
-    return torch.bmm(
-        layer.weight.expand(flat.shape[0], -1, -1), flat
-    )  # `matmul` would copy the map
+    # Not by `matmul`, which would copy the map.
+    return torch.bmm(layer.weight.expand(flat.shape[0], -1, -1), flat)

@@ -88,9 +88,8 @@ class SpatialGroupEnhance(nn.Module):
         freedom = (
             freedom.clamp(min=1).to(c.dtype) if isinstance(freedom, Tensor) else max(freedom, 1)
         )
-        length = torch.linalg.vector_norm(
-            deviation.flatten(2), dim=2
-        )  # its slope at 0 is 0, not NaN
+        # Whose slope at 0 is 0, not NaN.
+        length = torch.linalg.vector_norm(deviation.flatten(2), dim=2)
         scale = self.weight / (length / freedom**0.5 + _EPS)  # (N, groups)
         bias = masking.spread(self.bias.expand_as(scale), c)
         return torch.addcmul(bias, deviation, masking.spread(scale, c)).sigmoid_()

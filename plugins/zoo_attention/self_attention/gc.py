@@ -82,9 +82,8 @@ class GlobalContext(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with the summary added, or with its channels weighed by it."""
         weights, filled = self._weights(x, mask)
-        context = torch.bmm(weights.to(x.dtype), filled.flatten(2).transpose(1, 2)).squeeze(
-            1
-        )  # (N, C)
+        values = filled.flatten(2).transpose(1, 2)  # (N, P, C)
+        context = torch.bmm(weights.to(x.dtype), values).squeeze(1)  # (N, C)
         summary = self.expand(functional.relu(self.norm(self.reduce(context))))
         if self.fusion == "add":
             return x + masking.spread(summary, x)

@@ -88,9 +88,8 @@ class CrossCovarianceAttention(nn.Module):
         row = reading.tokens(x, mask)  # (N, P, C)
         projected = self.project(row)  # (N, P, 3 C)
         if mask is not None:
-            projected = projected * mask.flatten(1).unsqueeze(
-                2
-            )  # a bias alone is no channel's value
+            # A bias alone is no channel's value.
+            projected = projected * mask.flatten(1).unsqueeze(2)
         parts = projected.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 4, 1)
         query, key, value = parts.unbind(0)  # (N, heads, d, P)
         query, key = functional.normalize(query, dim=3), functional.normalize(key, dim=3)

@@ -20,9 +20,8 @@ from zoo.train.augmentation.images import Affine, Crop, Cutout, Flip
 from zoo.train.augmentation.sounds import Noise, Shift, SpecAugment, Speed
 from zoo.train.augmentation.texts import WordDropout
 
-Augmentation = Callable[
-    ..., Tensor
-]  # (batch, generator), and for sounds (batch, generator, mask=...)
+# Called with (batch, generator), and for sounds with (batch, generator, mask=...).
+Augmentation = Callable[..., Tensor]
 
 # By what they change: `spectrogram` is the map that a backbone for sounds makes first.
 AUGMENTATIONS: dict[str, dict[str, type[Any]]] = {

@@ -114,10 +114,8 @@ def make_data(
             )
     found = image_fields(train.images)
     if asked.get("channels", found["channels"]) != found["channels"]:
-        del (
-            found["mean"],
-            found["std"],
-        )  # of other channels; that they do not fit is told by the fit
+        # Of other channels; that they do not fit is told by the fit.
+        del found["mean"], found["std"]
     source = input_block(asked, found)
     return Data(name, tuple(labels), source, train, validation, test)
 

@@ -41,9 +41,8 @@ def load(name: str, root: Path, asked: Mapping[str, Any]) -> Data:
         InvalidValue: A file is missing, broken, or does not fit the others.
     """
     train, test = (_read_pair(name, root, part) for part in ("train", "t10k"))
-    split = max(
-        len(train) - VALIDATION, len(train) * 11 // 12
-    )  # as 55 to 5, where a file is smaller
+    # As 55 to 5, where a file is smaller.
+    split = max(len(train) - VALIDATION, len(train) * 11 // 12)
     return make_data(
         name,
         LABELS[name],
