@@ -126,6 +126,11 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share for people: `98.70 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def are(number: int) -> str:
     """Return the verb for so many things: `is` or `are`."""
     return "is" if number == 1 else "are"

@@ -14,7 +14,7 @@ from zoo.cli.data_arguments import evaluation
 from zoo.cli.opening import open_file
 from zoo.cli.training import fit_run, initial_model, overrides, prepare
 from zoo.cli.unseen import Trained, kept_request, trained
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, counted, percent
 from zoo.grammar import is_short_form
 from zoo.train.data import open_data
 
@@ -287,7 +287,9 @@ def _compare(version: Version, fitted: Fitted, data: Data) -> None:
             continue
         accuracy = evaluate(model, data.split(split)).accuracy
         points = 100 * (accuracy - published.get("value", published["mean"]))
-        say(f"{name}  {accuracy:.2%}, published {figure(name, published)}: {points:+.2f} points")
+        say(
+            f"{name}  {percent(accuracy)}, published {figure(name, published)}: {points:+.2f} points"
+        )
 
 
 def _name_of(what: str) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.listing import show_variants
 from zoo.cli.opening import open_model
-from zoo.cli.terminal import count, percent, printable, say, table
-from zoo.errors import InvalidValue
+from zoo.cli.terminal import count, printable, say, table
+from zoo.errors import InvalidValue, percent
 
 if TYPE_CHECKING:
     from zoo.api import Prediction

@@ -12,7 +12,7 @@ from zoo.cli.data_arguments import add_data_arguments, data_request
 from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
-from zoo.errors import InvalidValue, UnknownName, counted, near_misses
+from zoo.errors import InvalidValue, UnknownName, counted, near_misses, percent
 
 if TYPE_CHECKING:
     from zoo import Model
@@ -72,10 +72,10 @@ def run(args: Namespace) -> int:
         say_json({**figures, "samples": score.samples, **checked})
     else:
         say(
-            f"{name}  accuracy {score.accuracy:.2%}  loss {score.loss:.4f}  ({counted(score.samples, 'sample')})"
+            f"{name}  accuracy {percent(score.accuracy)}  loss {score.loss:.4f}  ({counted(score.samples, 'sample')})"
         )
         if published is not None:
-            say(f"published {published:.2%}: {'it holds' if holds else 'it does NOT hold'}.")
+            say(f"published {percent(published)}: {'it holds' if holds else 'it does NOT hold'}.")
     if not whole:
         _keep(args.what, digest, data, args.split, score)
     return 0 if holds else 1

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from shlex import quote
 
 from zoo.cli.opening import open_model
-from zoo.cli.terminal import complain, percent, printable, say, say_json
-from zoo.errors import InvalidValue
+from zoo.cli.terminal import complain, printable, say, say_json
+from zoo.errors import InvalidValue, percent
 
 
 def add_arguments(parser: ArgumentParser) -> None:

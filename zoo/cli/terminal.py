@@ -156,11 +156,6 @@ def size(number: int) -> str:
     return f"{number} B" if number < 1000 else _in_units(number, ("kB", "MB", "GB"))
 
 
-def percent(share: float, digits: int = 2) -> str:
-    """A share for people: `98.70 %`."""
-    return f"{100 * share:.{digits}f} %"
-
-
 def figure(name: str, metric: Mapping[str, Any]) -> str:
     """A measured figure for people: `98.70 %`, with its spread over several trainings."""
     mean, std = metric["mean"], metric.get("std")

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
+from zoo.errors import percent
 from zoo.escaping import printable
 from zoo.train.task import LOOKS
 
@@ -185,7 +186,7 @@ def write_line(text: str) -> None:
 
 def best_line(best: dict[str, float], path: Path) -> str:
     """Say which epoch was best and where its model is."""
-    return f"Best: epoch {best['epoch']:.0f}, validation accuracy {best['validation/top1']:.2%}, in {path}"
+    return f"Best: epoch {best['epoch']:.0f}, validation accuracy {percent(best['validation/top1'])}, in {path}"
 
 
 def _goodness(figures: dict[str, float]) -> tuple[float, float]:
@@ -195,7 +196,7 @@ def _goodness(figures: dict[str, float]) -> tuple[float, float]:
 def _line(figures: dict[str, float], epochs: int, *, best: bool, first: str) -> str:
     return (
         f"epoch {figures['epoch']:.0f}/{epochs}"
-        f"  train loss {figures['train/loss']:.4f} accuracy {figures['train/top1']:.2%}"
-        f"  validation loss {figures['validation/loss']:.4f} accuracy {figures['validation/top1']:.2%}"
+        f"  train loss {figures['train/loss']:.4f} accuracy {percent(figures['train/top1'])}"
+        f"  validation loss {figures['validation/loss']:.4f} accuracy {percent(figures['validation/top1'])}"
         f"  {figures['samples_per_second']:.0f} samples/s{first}{'  best' if best else ''}"
     )

@@ -92,7 +92,7 @@ def test_a_figure_that_does_not_hold_is_a_problem(
     """Exit code 1, and both figures."""
     top1 = measured(save({}), data, capsys)
     assert check(save({FIGURE: {"mean": top1 + 0.002}}), data) == 1
-    assert f"published {top1 + 0.002:.2%}: it does NOT hold" in capsys.readouterr().out
+    assert f"published {100 * top1 + 0.2:.2f} %: it does NOT hold" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
