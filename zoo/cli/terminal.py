@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, percent
 from zoo.escaping import printable as printable  # noqa: PLC0414 - for commands, too
 
 _GAP = "  "
