@@ -314,11 +314,11 @@ def _check_split(runs: Sequence[Run], split: str) -> None:
     """See that figures are of the same samples, wherever the data were treated and divided alike."""
     noted: dict[str, Run] = {}
     for run in runs:
+        if split not in run.digests:  # of before samples were noted
+            continue
         alike = {name: value for name, value in run.conditions.items() if name != "started_from"}
         there = noted.setdefault(json.dumps(alike, sort_keys=True), run)
-        if split in run.digests and run.digests[split] != there.digests.get(
-            split, run.digests[split]
-        ):
+        if run.digests[split] != there.digests[split]:
             raise InvalidValue(
                 f"{there.folder} and {run.folder} were trained on data that are both called {run.data}, but the {split} "
                 "split has other samples; their figures cannot be compared."

@@ -169,6 +169,10 @@ def test_a_variant_is_trained_anew_on_other_data(photos: Path, tmp_path: Path) -
         (["plain_cnn + avg", "--reproduce"], "--reproduce needs a version with a recipe"),
         (["attn_cnn_mnist", "--reproduce", "--seed", "3"], "leave the other options out"),
         (["attn_cnn_small@1.0.0", "--reproduce"], "give that file with --start"),
+        (
+            ["attn_cnn_mnist", "--reproduce"],
+            "trained on mnist, and these data are called my-photos",
+        ),
         (["attn_cnn_mnist", "--finetune", "--start", "x"], "both say where to begin"),
         (
             ["image(size=[8, 8]) -> plain_cnn(pretrained=true) + avg"],

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
+from safetensors.torch import save_file
 
 from zoo.cli import main
 from zoo.files import reserved
@@ -128,6 +130,32 @@ def test_what_ended_before_its_training_began_is_begun_again(
             path.unlink()
     assert main([*words, "--only", "none"]) == 0
     assert ended(tmp_path / "runs") == ["none-seed0", "none-seed1"]
+
+
+def test_a_row_may_begin_with_pretrained_weights(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is known again by a second call and by `zoo compare`, which needs no weights to count it."""
+    weights, runs, plan = tmp_path / "weights.safetensors", tmp_path / "runs", words[2]
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    spec = f'timm/test_resnet(pretrained="{weights}") + avg'
+    text = PLAN.replace("[0, 1]", "[0]").replace("epochs: 2", "epochs: 1")
+    lines = [line for line in text.splitlines() if "se@last" not in line]
+    Path(plan).write_text("\n".join([*lines, f"  tuned: {spec}", ""]))
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("All has ended.")
+    weights.unlink()
+    (runs / "tuned-seed0" / "result.json").rename(tmp_path / "kept")
+    folders = [str(path) for path in runs.iterdir()]
+    for missing in (["tuned-seed0"], []):
+        assert main(["compare", *folders, "--plan", plan, "--json", "--threads", "1"]) == 0
+        table = json.loads(capsys.readouterr().out)
+        assert [row["row"] for row in table["rows"]] == ["none", "tuned"]
+        assert table["missing"] == missing
+        if missing:
+            (tmp_path / "kept").rename(runs / "tuned-seed0" / "result.json")
 
 
 def test_what_another_process_trains_is_left_to_it(

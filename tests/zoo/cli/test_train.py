@@ -218,6 +218,16 @@ def test_a_version_is_trained_again_and_compared(
     )
     assert "mnist/validation/top1" in printed
 
+    other = tmp_path / "other.safetensors"
+    zoo.save(model, other)
+    for ref, message in (
+        ("attn_cnn_mnist@1.0.0", "did not begin with the weights of another training"),
+        ("attn_cnn_small@1.0.0", "began with other weights"),
+    ):
+        words[1] = ref
+        assert main([*words, "--start", str(other), "--output", str(tmp_path / "second")]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+
 
 def test_a_spec_in_short_form_is_trained(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -77,3 +77,19 @@ def test_a_bar_seldom_makes_a_device_wait(
     """As seldom as the look at the loss; a CPU waits for nothing."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerated)
     assert Progress(128).refresh_rate == rate
+
+
+def test_a_training_outlives_whoever_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as `head`, or a terminal that was closed."""
+
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(callbacks.tqdm, "write", closed)
+    callbacks.write_line("epoch 1")
+
+
+def test_names_in_a_line_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    """Samples and classes are named as strangers wrote them."""
+    callbacks.write_line("note: \x1b[31mred")
+    assert "\x1b" not in capsys.readouterr().out

@@ -294,6 +294,21 @@ def test_seeds_on_other_samples_are_refused(make_run: MakeRun) -> None:
         make_rows(runs, "validation/top1")
 
 
+def test_rows_on_other_samples_of_one_name_are_refused(make_run: MakeRun) -> None:
+    """The name of data is that of their folder; other splits of them are meant to differ, and the titles say so."""
+    se = [{"name": "se", "slot": "branch"}]
+    folders = [make_run("a", 0.8), make_run("b", 0.9, attention=se), make_run("c", 0.7, epochs=3)]
+    for folder, digest in zip(folders[1:], "12", strict=True):
+        run = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**run, "digests": {"validation": digest}}))
+    runs = [read_run(folder) for folder in folders]
+    assert len(make_rows(runs[:2], "validation/top1")) == 2
+    with pytest.raises(InvalidValue, match=r"b and .*c were trained on data that are both called"):
+        make_rows(runs, "validation/top1")
+    runs[2] = runs[2]._replace(conditions={"split_seed": 1})
+    assert "split_seed 1" in make_rows(runs, "validation/top1")[2].title
+
+
 def test_a_run_of_before_a_field_was_added_is_a_seed_as_others(make_run: MakeRun) -> None:
     """What its recipe does not say is the default."""
     folders = [make_run(name, 0.8, seed=seed) for seed, name in enumerate("ab")]

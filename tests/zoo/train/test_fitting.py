@@ -497,7 +497,12 @@ def test_what_is_refused_leaves_no_folder(
 ) -> None:
     """So that the call can be corrected and made again."""
     monkeypatch.setattr(Processes, "here", lambda: Processes(rank=0, size=3, local_size=3))
-    with pytest.raises(InvalidValue, match="cannot be shared evenly by 3 processes"):
+    with pytest.raises(
+        InvalidValue, match="cannot be shared evenly by 3 processes; choose a batch"
+    ):
+        fit(new_model(), data, RECIPE, RunFolder(folder))
+    monkeypatch.setattr(Processes, "here", lambda: Processes(rank=0, size=400, local_size=400))
+    with pytest.raises(InvalidValue, match="400 processes for 200 samples to train on; start no"):
         fit(new_model(), data, RECIPE, RunFolder(folder))
     assert not folder.exists()
 

@@ -134,10 +134,10 @@ def test_a_run_stopped_inside_an_epoch_ends_as_one_that_was_not(
 def test_a_run_may_be_stopped_again_and_again(
     data: Data, new_model: NewModel, whole: Path, folder: Path
 ) -> None:
-    """By the signal of a scheduler, every five batches; the learning rate is not taken down anew."""
+    """By a scheduler or a closed terminal, every five batches; the learning rate is not taken down anew."""
     sittings = 1
     with pytest.raises(Interrupted, match="after batch 5 of 10"):
-        fit(at_batch(new_model(), 5, lambda: send(signal.SIGTERM)), data, RECIPE, RunFolder(folder))
+        fit(at_batch(new_model(), 5, lambda: send(signal.SIGHUP)), data, RECIPE, RunFolder(folder))
     while not (folder / "result.json").exists():
         sittings += 1
         model = at_batch(new_model(), 5, lambda: send(signal.SIGTERM))

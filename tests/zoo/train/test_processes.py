@@ -158,6 +158,10 @@ def test_what_torchrun_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not processes.first
     options = processes.trainer_options()
     assert (options["devices"], options["num_nodes"], options["strategy"]) == (4, 2, "ddp")
+    assert processes.command("zoo train") == "zoo train (in 8 processes)"
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert Processes.here().command("zoo train") == "torchrun --nproc-per-node 4 -m zoo train"
+    assert ALONE.command("zoo train") == "zoo train"
 
 
 def test_what_slurm_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,3 +119,9 @@ def test_figures_of_two_who_measure_at_once_are_both_kept(folder: Path) -> None:
             pool.submit(run.keep_evaluation, "digest", {f"{number}/top1": 1.0})
     kept = json.loads((folder / "evaluations.json").read_text())
     assert len(kept["digest"]) == 40
+
+
+def test_the_command_that_goes_on_can_be_typed() -> None:
+    """Whatever the folder is called."""
+    command = RunFolder(Path("runs/my run")).resume_command
+    assert command == "zoo train --resume 'runs/my run'"
