@@ -148,8 +148,8 @@ def test_an_empty_registry_says_what_there_is_instead(command, make_registry):
             "No variant has a metric 'mnist/test/top2'. Did you mean 'mnist/test/top1'",
         ),
         (["--metric", ">"], "'>' is no condition on a metric"),
-        (["--max-params", "lots"], "--max-params: 'lots' is no number."),
-        (["--limit", "x"], "--limit: 'x' is no number."),
+        (["--max-params", "lots"], "--max-params: 'lots' is no whole number."),
+        (["--limit", "x"], "--limit: 'x' is no whole number."),
         (["--limit", "-1"], "--limit: '-1' is too small. Give at least 0."),
         (["--components", "--limit", "3"], "--limit picks variants; leave it out with --comp"),
         (
