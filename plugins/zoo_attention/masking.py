@@ -1,7 +1,8 @@
 """Statistics of a map over its real positions: x is (N, C, *spatial), mask (N, *spatial) or None.
 
-Masked values are replaced, not multiplied by 0, so that even NaN and infinity there do no harm.
-A sample without any real position gives zeros.
+Masked values are replaced, not multiplied by 0, so that even NaN and infinity there do no harm to what comes
+out at real positions. That holds forwards only: x times a gate hands them back where they stood, and the
+gradient of the gate, a sum over all positions, reads them. Who trains fills x before. A sample without any real position gives zeros.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ def count(x: Tensor, mask: Tensor | None) -> Tensor | int:
     return math.prod(x.shape[2:]) if mask is None else mask.flatten(1).sum(1, keepdim=True)
 
 
-def mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the mean over real positions, (N, C), in the dtype of x."""
+def mean(x: Tensor, mask: Tensor | None, *, is_wide: bool = False) -> Tensor:
+    """Return the mean over real positions, (N, C), in the dtype of x, or with `is_wide` at least float32."""
     # A sum and a division: in bfloat16 torch's `mean` takes four times as long as its `sum`, and in any dtype
     # its gradient is written as a map. A sum in float16 could overflow where the mean does not.
-    wide = torch.float32 if x.dtype == torch.float16 else None
+    is_narrow = x.dtype == torch.float16 or (is_wide and x.dtype == torch.bfloat16)
+    wide = torch.float32 if is_narrow else None
     total = fill(x, mask, 0.0).flatten(2).sum(2, dtype=wide)  # (N, C)
     number = count(x, mask)
     if isinstance(number, Tensor):
         number = number.clamp(min=1)
-    return (total / number).to(x.dtype)
+    means = total / number
+    return means if is_wide else means.to(x.dtype)
 
 
 def mean_of_channels(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
 def amax(x: Tensor, axes: int | tuple[int, ...], *, keepdim: bool = False) -> Tensor:
@@ -22,6 +23,7 @@ def amax(x: Tensor, axes: int | tuple[int, ...], *, keepdim: bool = False) -> Te
         and type(x) in (Tensor, nn.Parameter)
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0  # forwards there is none of ours
     )
     if not pays:
         return x.amax(axes, keepdim=keepdim)
@@ -46,6 +48,7 @@ class _Maximum(torch.autograd.Function):
         is_largest = torch.empty_like(x, requires_grad=False)
         torch.eq(x.detach(), largest.detach(), out=is_largest)  # no slope of its own
         share = grads[0] / is_largest.sum(ctx.axes, keepdim=True)
-        if torch.is_grad_enabled():
+        # Many gradients as one, as by `is_grads_batched`, have no place in a map.
+        if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(share):
             return is_largest * share, None
         return is_largest.mul_(share), None

@@ -13,16 +13,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional
 
-from zoo_attention import masking
+from zoo_attention import eager, masking
 
 
-def weigh_by_means(x: Tensor, mask: Tensor | None, gate: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return x (N, C, *spatial) times the gate (N, C) that is made of its means (N, C), in the dtype of x."""
+def weigh_by_means(
+    x: Tensor, mask: Tensor | None, gate: Callable[[Tensor], Tensor], *, is_wide: bool = False
+) -> Tensor:
+    """Return x (N, C, *spatial) times the gate (N, C) that is made of its means (N, C), in the dtype of x.
+
+    The means are in the dtype of x, or with `is_wide` in at least float32.
+    """
     if mask is not None or not _pays(x):
-        return weigh(x, gate(masking.mean(x, mask)))
-    link = _Link()
+        return weigh(x, gate(masking.mean(x, mask, is_wide=is_wide)))
+    link = _Link(is_wide=is_wide)
     same, means = _Means.apply(x, link)
     weighed: Tensor = _Weigh.apply(same, gate(means).to(x.dtype), x, link)
     return weighed
@@ -37,7 +43,7 @@ def weigh(x: Tensor, gate: Tensor) -> Tensor:
 
 
 def _pays(x: Tensor) -> bool:
-    """Tell whether there will be a gradient to make here: compilers and transforms make their own."""
+    """Tell whether there will be a gradient to make here, backwards: compilers and transforms make their own."""
     return (
         torch.is_grad_enabled()
         and x.requires_grad
@@ -45,8 +51,8 @@ def _pays(x: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.is_contiguous()
         and type(x) in (Tensor, nn.Parameter)
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
+        and eager.is_eager()
+        and forward_ad._current_level < 0
     )
 
 
@@ -54,6 +60,9 @@ class _Link:
     """What brings a gate to the gradient of the means. Without its graph: that would keep this link, and so itself."""
 
     gate: Tensor
+
+    def __init__(self, *, is_wide: bool) -> None:
+        self.is_wide = is_wide
 
 
 class _Means(torch.autograd.Function):
@@ -64,7 +73,8 @@ class _Means(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.link = link
         ctx.shape = x.shape
-        return x.view_as(x), masking.mean(x, None)
+        ctx.dtype = x.dtype
+        return x.view_as(x), masking.mean(x, None, is_wide=link.is_wide)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:
@@ -75,8 +85,8 @@ class _Means(torch.autograd.Function):
             return _scale(weighed, ctx.link.gate, means), None
         if means is None:
             return weighed, None
-        wide = means[(..., *[None] * (len(ctx.shape) - 2))].expand(ctx.shape)
-        return wide if weighed is None else weighed + wide, None
+        each = means.to(ctx.dtype)[(..., *[None] * (len(ctx.shape) - 2))].expand(ctx.shape)
+        return each if weighed is None else weighed + each, None
 
 
 class _Weigh(torch.autograd.Function):
@@ -106,8 +116,9 @@ class _Weigh(torch.autograd.Function):
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
     """Return the sum over space of a b, (N, C)."""
-    if torch.is_grad_enabled() or not a.is_contiguous() or not b.is_contiguous():
-        return (a * b).flatten(2).sum(2)
+    is_plain = torch.is_grad_enabled() or _is_batch(a)
+    if is_plain or not a.is_contiguous() or not b.is_contiguous():
+        return (a * b).sum(tuple(range(2, b.ndim)))
     # The gradient of the scales of a group norm of mean 0 and deviation 1, each row a channel of one sample.
     rows = a.shape[0] * a.shape[1]
     scales = torch.ones(rows, dtype=_wide(a))
@@ -123,6 +134,8 @@ def _scale(a: Tensor, gate: Tensor, shift: Tensor | None) -> Tensor:
     """Return a times gate plus shift, if any, both (N, C)."""
     if shift is None:
         return a * masking.spread(gate, a)
+    if _is_batch(a):
+        return a * masking.spread(gate, a) + masking.spread(shift, a)
     if not a.is_contiguous():
         return torch.addcmul(masking.spread(shift, a), a, masking.spread(gate, a))
     # A batch norm of mean 0 and variance 1, each row a channel of one sample.
@@ -131,6 +144,12 @@ def _scale(a: Tensor, gate: Tensor, shift: Tensor | None) -> Tensor:
     mean, variance = torch.zeros_like(scale), torch.ones_like(scale)
     normal = functional.batch_norm(rows, mean, variance, scale, shift, eps=0.0)
     return torch.ops.aten._unsafe_view(normal, a.shape)  # type: ignore[no-any-return]  # torch says Any
+
+
+def _is_batch(grad: Tensor) -> bool:
+    """Tell whether a backward was given many gradients as one, as by `is_grads_batched`: no kernel here takes them."""
+    is_batch: bool = torch._C._functorch.is_legacy_batchedtensor(grad)
+    return is_batch
 
 
 def _wide(x: Tensor) -> torch.dtype:

@@ -11,7 +11,8 @@ Cost     2 C h + 2 k parameters, 3 C h + 2 k P + 2 C P multiply-adds, h = max(C 
 Follows  the paper
 Differs  hidden width is at least 8: with fewer, narrow CIFAR nets keep one unit. `min_hidden=1` is the
          paper's. No biases and no norm, as in the formulas. The authors' code has biases in m
-         (`use_bias=True`), and a batch norm of momentum 0.01 after the convolution (`use_batch_norm=True`)
+         (`use_bias=True`), and a batch norm of momentum 0.01 after the convolution (`use_batch_norm=True`),
+         whose weight its networks set to 0 at the start: that gate is 1/2. Here it is 1
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking, weighing
+from zoo_attention import eager, masking, weighing
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -78,9 +79,7 @@ class ConvBlockAttention(nn.Module):
         """Return x with its channels and positions weighed."""
         weighed = weighing.weigh(x, self._channel_gate(x, mask))
         gate = spatial_weights(self, weighed, mask).to(x.dtype)
-        if weighed.requires_grad or gate.requires_grad:
-            return weighed * gate
-        return weighed.mul_(gate)  # ours alone, and no gradient needs what it was
+        return eager.multiply(weighed, gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

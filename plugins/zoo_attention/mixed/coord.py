@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
+from zoo_attention import eager
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -72,9 +73,7 @@ class CoordinateAttention(nn.Module):
         """Return x weighed by rows and columns."""
         rows, columns = (gate.to(x.dtype) for gate in self._gates(x, mask))
         weighed = x * columns
-        if weighed.requires_grad or rows.requires_grad:
-            return weighed * rows
-        return weighed.mul_(rows)  # ours alone, and no gradient needs what it was
+        return eager.multiply(weighed, rows)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position, the mean over channels, between 0 and 1."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
+from zoo_attention import eager
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -86,9 +87,7 @@ class EfficientLocalAttention(nn.Module):
         """Return x weighed by rows and columns."""
         rows, columns = (gate.to(x.dtype) for gate in self._gates(x, mask))
         weighed = x * rows
-        if weighed.requires_grad or columns.requires_grad:
-            return weighed * columns
-        return weighed.mul_(columns)  # ours alone, and no gradient needs what it was
+        return eager.multiply(weighed, columns)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position, the mean over channels, between 0 and 1."""

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap, InvalidValue
-from zoo_attention import masking
+from zoo_attention import eager, masking
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -87,7 +87,7 @@ class PyramidSqueezeAttention(nn.Module):
         maps, weights = self._read(x, mask)
         y = torch.cat(maps, 1).to(x.dtype)
         weights = masking.spread(weights.flatten(1), y)
-        return y * weights if y.requires_grad or weights.requires_grad else y.mul_(weights)
+        return eager.multiply(y, weights)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel of y, which sum to 1 over the sizes."""

@@ -9,7 +9,7 @@ Mask     masked positions are zeros to the convolutions
 Cost     2 C h (1 + k) + 2 C + 2 h parameters, 2 C h (1 + k) P + 2 C P multiply-adds, h = max(C // reduction, 1), k
          = kernel_size^ndim; `use_batch_norm=True`: 2 C + 2 h more parameters
 Follows  the paper, as notes on it have it
-Differs  heavy: 50 times a layer of C to C / reduction. The paper's text, as notes on it give it, has a sigmoid after
+Differs  heavy: 100 times a layer of C to C / reduction. The paper's text, as notes on it give it, has a sigmoid after
          the first gate and no norms; code in circulation has a batch norm after each convolution
          (`use_batch_norm=True`), or leaves that sigmoid out (`use_channel_sigmoid=False`). No repository of the
          authors was found. The grouped and shuffled convolutions of the paper's ResNet-50 are not here
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import eager, masking
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
@@ -82,9 +82,7 @@ class GlobalAttentionMechanism(nn.Module):
         """Return x weighed twice."""
         weighed = x * self._channel_gate(x, mask).to(x.dtype)
         gate = self._spatial_gate(weighed, mask).to(x.dtype)
-        if weighed.requires_grad or gate.requires_grad:
-            return weighed * gate
-        return weighed.mul_(gate)  # ours alone, and no gradient needs what it was
+        return eager.multiply(weighed, gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the means of both gates' product over real positions and over channels."""

@@ -11,8 +11,9 @@ Cost     2 C^2 + C parameters, 2 C^2 + 4 C P multiply-adds; `expansion='norm'`: 
 Follows  the paper
 Differs  the default is the paper's equations. Its figure, as others read it, has a layer norm after Wz
          (`expansion="norm"`). The authors' code (DeLightCMU/PSA) takes the softmax of b after the product,
-         over positions (`softmax_of="product"`), and swaps the names of a and b. For the "value" softmax
-         and the "bottleneck" see `polarized_sequential`, where that code has them
+         over positions (`softmax_of="product"`), and starts Q, U, q and V from a Kaiming normal
+         distribution, here as torch's layers do. For the "value" softmax and the "bottleneck" see
+         `polarized_sequential`, where that code has them
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import eager, masking
 from zoo_attention.checks import check_call
 from zoo_attention.mixed.polarizing import Polarized
 
@@ -44,9 +45,7 @@ class ParallelPolarizedAttention(Polarized):
         check_call(self, x, mask)
         channel = masking.spread(self.channel_gate(x, mask), x)
         gate: Tensor = channel + self.spatial_gate(x, mask).to(x.dtype)  # (N, C, *spatial)
-        if gate.requires_grad or x.requires_grad:
-            return x * gate
-        return gate.mul_(x)  # ours alone, and no gradient needs what it was
+        return eager.multiply(gate, x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

@@ -13,8 +13,8 @@ Follows  the paper
 Differs  the default is the paper's equations. Its figure, as others read it, has a layer norm after Wz
          (`expansion="norm"`). The authors' code (DeLightCMU/PSA) has two layers there, C/2 to C/8 (here at
          least 4) to C, with a layer norm and a relu between them (`expansion="bottleneck"`), takes the
-         softmax of U u over positions in place of that of the query (`softmax_of="value"`), and swaps the
-         names of a and b
+         softmax of U u over positions in place of that of the query (`softmax_of="value"`), and starts Q, U,
+         q and V from a Kaiming normal distribution, here as torch's layers do
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo import AttentionMap
-from zoo_attention import masking, weighing
+from zoo_attention import eager, masking, weighing
 from zoo_attention.checks import check_call
 from zoo_attention.mixed.polarizing import Polarized
 
@@ -46,9 +46,7 @@ class SequentialPolarizedAttention(Polarized):
         check_call(self, x, mask)
         weighed = weighing.weigh(x, self.channel_gate(x, mask))
         gate: Tensor = self.spatial_gate(weighed, mask).to(x.dtype)  # (N, 1, *spatial)
-        if weighed.requires_grad or gate.requires_grad:
-            return weighed * gate
-        return weighed.mul_(gate)  # ours alone, and no gradient needs what it was
+        return eager.multiply(weighed, gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import eager, masking
 from zoo_attention.checks import (
     check_bool,
     check_call,
@@ -75,9 +75,7 @@ class ConcurrentSqueezeExcite(nn.Module):
         if self.combine == "max":
             return torch.maximum(x * channel, x * spatial)
         gate = channel + spatial  # (N, C, *spatial)
-        if gate.requires_grad or x.requires_grad:
-            return x * gate
-        return gate.mul_(x)  # ours alone, and no gradient needs what it was
+        return eager.multiply(gate, x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

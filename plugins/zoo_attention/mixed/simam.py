@@ -8,8 +8,9 @@ Mask     mean and variance over real positions
 Cost     no parameters, 3 C P multiply-adds
 Follows  the authors' code
 Differs  the paper's equations divide the squares by the number of positions M, its listing and the
-         authors' code (ZjjConan/SimAM, read for this) by M - 1. The default is the code, with which its figures were measured;
-         `use_sample_variance=False` is the equations. A map of one position has variance 0, not 0/0
+         authors' code (ZjjConan/SimAM, read for this) by M - 1. The default is the code;
+         `use_sample_variance=False` is the equations. lambda is that code's default; its commands for ImageNet
+         set 0.1. A map of one position has variance 0, not 0/0
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking
+from zoo_attention import eager, masking
 from zoo_attention.checks import check_bool, check_call, check_construction, check_positive
 
 
@@ -28,7 +29,8 @@ class SimAM(nn.Module):
     Args:
         channels: Number of channels C, at least 1.
         ndim: Number of spatial dimensions, 1 or 2.
-        regularization: The paper's lambda, added to the variance, above 0.
+        regularization: The paper's lambda, added to the variance, above 0. The authors use 0.1 on
+            ImageNet.
         use_sample_variance: Whether the variance of M values divides by M - 1, not by M.
 
     Raises:
@@ -54,9 +56,7 @@ class SimAM(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with each of its values weighed."""
-        gate = self._gate(x, mask)
-        y = gate * x if gate.requires_grad else gate.mul_(x)  # the gate is ours alone
-        return y.to(x.dtype)
+        return eager.multiply(self._gate(x, mask), x).to(x.dtype)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position, the mean over channels, between 1/2 and 1."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking, maxima
+from zoo_attention import eager, masking, maxima
 from zoo_attention.checks import check_batch_norm, check_call, check_construction, check_odd
 from zoo_attention.normalizing import batch_norm
 from zoo_attention.strips import check_two_axes, column_means, real_strips, row_means
@@ -53,9 +53,7 @@ class TripletAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x weighed by the mean of three gates."""
         gate = self._gate(x, mask)
-        if gate.requires_grad or x.requires_grad:
-            return x * gate
-        return gate.mul_(x)  # ours alone, and no gradient needs what it was
+        return eager.multiply(gate, x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the means of the gate, between 0 and 1, over real positions and over channels."""
@@ -78,7 +76,9 @@ class TripletAttention(nn.Module):
         both = self.row_column(pooled[2], mask)
         row, column, both = (part.to(x.dtype) / 3 for part in (row, column, both))  # (N, 1, ...)
         gate: Tensor = row.transpose(1, 3) + column.transpose(1, 2)  # (N, C, H, W)
-        return gate + both if gate.requires_grad else gate.add_(both)
+        if gate.requires_grad or not eager.is_eager():
+            return gate + both
+        return gate.add_(both)
 
 
 class _Plane(nn.Module):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from zoo_attention import maxima
 
 AXES = pytest.mark.parametrize("axes", [1, 2, 3, (2, 3)])
@@ -56,3 +57,22 @@ def test_functional_transforms_still_differentiate() -> None:
     x = torch.randn(3, 2, 4, 5)
     found = torch.func.vmap(torch.func.grad(lambda x: maxima.amax(x, (1, 2)).sum()))(x)
     assert torch.equal(found.sum((2, 3)), torch.ones(3, 2))
+
+
+def test_takes_many_gradients_as_one() -> None:
+    """A Jacobian of one backward over many gradients is that of many backwards."""
+    x = torch.randn(2, 3, 4)
+    found, expected = (
+        torch.autograd.functional.jacobian(lambda x: maxima.amax(x, 2), x, vectorize=is_batched)
+        for is_batched in (True, False)
+    )
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_differentiates_forwards() -> None:
+    """Forward mode, too, gives the slope of the largest value, where x needs a gradient as well."""
+    x = torch.randn(2, 3, 4, requires_grad=True)
+    with forward_ad.dual_level():
+        slope = forward_ad.unpack_dual(maxima.amax(forward_ad.make_dual(x, x.detach()), 2)).tangent
+    assert torch.equal(slope, x.amax(2))

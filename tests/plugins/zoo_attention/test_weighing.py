@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 from zoo_attention import masking, weighing
 
@@ -171,3 +172,43 @@ def test_the_graph_is_given_back(create_graph: bool, for_map: bool) -> None:
     kept = differentiate(create_graph=create_graph, for_map=for_map)
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("function", [by_means, lambda x: weighing.weigh(x, gate(x.amax(2)))])
+def test_takes_many_gradients_as_one(function: Callable[[Tensor], Tensor]) -> None:
+    """A Jacobian of one backward over many gradients is that of many backwards."""
+    x = torch.randn(2, 3, 4, dtype=torch.float64)
+    found, expected = (
+        torch.autograd.functional.jacobian(function, x, vectorize=is_batched)
+        for is_batched in (True, False)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_differentiates_forwards() -> None:
+    """Forward mode, too, gives the slope of the plain product, where x needs a gradient as well."""
+    x, direction = torch.randn(2, 2, 3, 4, dtype=torch.float64)
+    x.requires_grad_()
+    with forward_ad.dual_level():
+        found, expected = (
+            forward_ad.unpack_dual(function(forward_ad.make_dual(x, direction))).tangent
+            for function in (by_means, plain)
+        )
+    torch.testing.assert_close(found, expected)
+
+
+def test_wide_means_are_not_rounded() -> None:
+    """A gate of wide means sees them in float32, and the gradient is that of the plain product."""
+    x, direction = torch.randn(2, 2, 3, 4, 5).bfloat16()
+    seen = []
+
+    def wide(x: Tensor) -> Tensor:
+        return weighing.weigh_by_means(
+            x, None, lambda z: seen.append(z.dtype) or gate(z), is_wide=True
+        )
+
+    exact = gradients(plain, x.double(), direction.double())
+    found = gradients(wide, x, direction)
+    torch.testing.assert_close(found, exact.bfloat16(), rtol=2e-2, atol=2e-2)
+    assert seen == [torch.float32]

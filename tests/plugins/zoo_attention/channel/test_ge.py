@@ -154,6 +154,12 @@ def test_padding_changes_nothing(parameters: str, extent: int) -> None:
     torch.testing.assert_close(found, module.attention_map(x).spatial)
 
 
+def test_windows_can_be_batched() -> None:
+    """torch.func's `vmap` gives what a loop gives: no layout is asked for there."""
+    module, xs = GatherExcite(4, extent=2), torch.randn(3, 2, 4, 5, 3)
+    torch.testing.assert_close(torch.func.vmap(module)(xs), torch.stack([module(x) for x in xs]))
+
+
 def test_the_whole_maps_convolution_refuses_a_mask() -> None:
     """Its kernel belongs to the map as a whole; the message says what to do."""
     module = GatherExcite(4, ndim=1, parameters="gather")
