@@ -9,7 +9,7 @@ Cost     no parameters, C P + C multiply-adds; `is_learnable=True`: 1 parameter
 Follows  the paper, as a summary of it has it
 Differs  u divides by sqrt(variance + eps^2), whose gradient is finite where all channels have one mean. Checked
          against a summary with the paper's equations (a public reading note, "GCT"); the 3 and 1 of its
-         learnt width (GCT-B1) are those of two independent public versions. Two others multiply by c^2 / 2
+         learnt width (GCT-B1) are those of two independent public versions. Two others multiply by c / 2
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class GaussianContext(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
         check_call(self, x, mask)
-        return weighing.weigh_by_means(x, mask, self._gate)
+        return weighing.weigh_by_means(x, mask, self._gate, is_wide=True)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, from 0 to 1."""
         check_call(self, x, mask)
-        return AttentionMap(channel=self._gate(masking.mean(x, mask)))
+        return AttentionMap(channel=self._gate(masking.mean(x, mask, is_wide=True)))
 
     def _gate(self, z: Tensor) -> Tensor:
-        """Return the gate of the means, both (N, C)."""
+        """Return the gate of the means, both (N, C): of wide ones, as it is made of their differences."""
         deviation = z - z.mean(1, keepdim=True)
         variance = deviation.square().mean(1, keepdim=True)
         u = deviation * torch.rsqrt(variance + _EPS**2)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
-from zoo_attention import masking, normalizing, weighing
+from zoo_attention import masking, weighing
 from zoo_attention.checks import check_call, check_construction, check_integer
 
 
@@ -51,13 +51,15 @@ class LinearContextTransform(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""
         check_call(self, x, mask)
-        return weighing.weigh_by_means(x, mask, self._gate)
+        return weighing.weigh_by_means(x, mask, self._gate, is_wide=True)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel, between 0 and 1."""
         check_call(self, x, mask)
-        return AttentionMap(channel=self._gate(masking.mean(x, mask)))
+        return AttentionMap(channel=self._gate(masking.mean(x, mask, is_wide=True)))
 
     def _gate(self, z: Tensor) -> Tensor:
-        """Return the gate of the means, both (N, C)."""
-        return torch.sigmoid(normalizing.group_norm(self.norm, z, None))
+        """Return the gate of the means, both (N, C): of wide ones, as it is made of their differences."""
+        norm = self.norm
+        weight, bias = norm.weight.to(z.dtype), norm.bias.to(z.dtype)
+        return torch.sigmoid(torch.group_norm(z, norm.num_groups, weight, bias, norm.eps))

@@ -85,6 +85,28 @@ def test_channels_that_agree_keep_their_weight() -> None:
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_half_precision_divides_by_no_zero(scale: float) -> None:
+    """In float16 flat channels that agree keep their weight, and gradients are finite, as those of others."""
+    x = torch.full((1, 8, 3, 3), scale, dtype=torch.float16)
+    assert torch.equal(GaussianContext(8)(x), x)
+    x = (x + torch.randn(1, 8, 3, 3).half() * scale).requires_grad_()
+    GaussianContext(8)(x).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("needs_grad", [False, True])
+def test_means_are_not_rounded_before_they_are_compared(needs_grad: bool) -> None:
+    """In bfloat16 gates are those of float32: means that lie close to each other stay apart."""
+    generator = torch.Generator().manual_seed(0)
+    x = (1 + 0.3 * torch.randn(2, 64, 16, 16, generator=generator)).bfloat16()
+    module = GaussianContext(64)
+    exact = x.float() * module.attention_map(x.float()).channel[..., None, None]
+    found = module(x.requires_grad_(needs_grad)).detach()
+    assert (found.float() - exact).abs().max() < 0.02
+    torch.testing.assert_close(module.attention_map(x).channel, exact[..., 0, 0] / x[..., 0, 0])
+
+
 def test_has_at_most_one_parameter() -> None:
     """A fixed width is no parameter, a learnt one is a single number."""
     assert GaussianContext(8).state_dict() == {}

@@ -82,6 +82,19 @@ def test_channels_of_other_groups_do_not_matter() -> None:
     torch.testing.assert_close(before[:, :4], after[:, :4])
 
 
+@pytest.mark.parametrize("needs_grad", [False, True])
+def test_means_are_not_rounded_before_they_are_compared(needs_grad: bool) -> None:
+    """In bfloat16 gates are those of float32: means that lie close to each other stay apart."""
+    generator = torch.Generator().manual_seed(0)
+    x = (1 + 0.3 * torch.randn(2, 64, 16, 16, generator=generator)).bfloat16()
+    module = LinearContextTransform(64)
+    torch.nn.init.ones_(module.norm.weight)
+    exact = x.float() * module.attention_map(x.float()).channel[..., None, None]
+    for each in (module, module.bfloat16()):
+        found = each(x.requires_grad_(needs_grad)).detach()
+        assert (found.float() - exact).abs().max() < 0.02
+
+
 def test_refuses_bad_options() -> None:
     """The number of groups is at least 1."""
     with pytest.raises(InvalidValue, match="LinearContextTransform: groups is 0, but must be"):
