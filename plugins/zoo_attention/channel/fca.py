@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap, InvalidValue
-from zoo_attention import checks, masking, weighing
+from zoo_attention import checks, masking, strips, weighing
 
 # Frequencies (rows, columns) of the 7 x 7 grid in the order of what each alone achieved, or from low to high.
 _RANKS = {
@@ -66,7 +66,7 @@ class FrequencyChannelAttention(nn.Module):
     ) -> None:
         super().__init__()
         checks.check_construction(self, channels, ndim)
-        checks.check_choice(self, "ndim", ndim, (2,))
+        strips.check_two_axes(self, ndim)
         checks.check_integer(self, "reduction", reduction)
         checks.check_integer(self, "min_hidden", min_hidden)
         checks.check_choice(self, "selection", selection, tuple(_RANKS))
@@ -96,17 +96,17 @@ class FrequencyChannelAttention(nn.Module):
 
     def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         checks.check_call(self, x, mask)
-        waves = _cosines(self.columns, x.shape[3], x)[:, None, :]
-        basis = (_cosines(self.rows, x.shape[2], x)[:, :, None] * waves).flatten(1)  # (n, P)
+        rows, columns = _cosines(self.rows, x.shape[2], x), _cosines(self.columns, x.shape[3], x)
+        # A tensor: the root of a Python number would fix the size.
+        size = torch.full((), masking.count(x, None), dtype=rows.dtype, device=x.device)
+        rows = rows * size.clamp(min=1).rsqrt()  # here: in float16 the sum itself could overflow
+        basis = (rows[:, :, None] * columns[:, None, :]).flatten(1)  # (n, P)
         # All components of all channels in one product, read once; each channel then picks its own.
         every = masking.fill(x, mask, 0.0).flatten(2) @ basis.t().to(x.dtype)  # (N, C, n)
         z = every.gather(2, self.group.expand(x.shape[0], -1, -1)).squeeze(2)  # (N, C)
-        number = masking.count(x, mask)
-        if not isinstance(
-            number, Tensor
-        ):  # a tensor too: a root of a Python number would fix the size
-            number = torch.full((1, 1), number, device=x.device)
-        z = z * number.clamp(min=1).to(basis.dtype).rsqrt().to(z.dtype)
+        if mask is not None:
+            number = mask.flatten(1).sum(1, keepdim=True).clamp(min=1)
+            z = z * (size / number).sqrt().to(z.dtype)
         return torch.sigmoid(self.expand(functional.relu(self.reduce(z))))
 
 

@@ -8,8 +8,9 @@ Mask     mean and standard deviation over real positions; the norm learns from s
 Cost     4 C parameters, C P + 2 C multiply-adds
 Follows  the paper
 Differs  the variance is that of the paper's equation, divided by P; the authors' code (hyunjaelee410's repository)
-         divides by P - 1: `use_sample_variance=True`. eps 1e-5, which neither has, keeps flat maps finite. The
-         norm of one sample, which has no variance, uses its running statistics
+         divides by P - 1: `use_sample_variance=True`. eps 1e-5 is that code's. w decays with other weights here;
+         that code's training leaves it out. The norm of one sample, which has no variance, uses its running
+         statistics
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class StyleRecalibration(nn.Module):
             else:
                 variance = variance * (number / max(number - 1, 1))
         style = torch.stack([mean, torch.sqrt(variance + _EPS)], 2)  # (N, C, 2)
-        z = (style.to(x.dtype) * self.weight).sum(2)  # (N, C)
+        # In the dtype of w, not of x: rounding would be large beside what the norm leaves of it.
+        z = (style.to(self.weight.dtype) * self.weight).sum(2)  # (N, C)
         some = None if mask is None else mask.flatten(1).any(1)  # (N)
         return torch.sigmoid(normalizing.batch_norm(self.norm, z, some))

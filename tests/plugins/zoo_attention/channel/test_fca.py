@@ -111,6 +111,18 @@ def test_gradient_is_that_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda x: module(x, mask), (x,))
 
 
+def test_a_large_map_in_half_precision_does_not_overflow() -> None:
+    """A sum of what float16 can hold is divided before it is taken; with a mask as well."""
+    x = torch.full((1, 16, 56, 56), 40.0)
+    mask = torch.ones(1, 56, 56, dtype=torch.bool)
+    mask[:, 30:] = False
+    module = FrequencyChannelAttention(16)
+    for each in (None, mask):
+        exact = module.float().attention_map(x, each).channel
+        found = module.half().attention_map(x.half(), each).channel
+        torch.testing.assert_close(found.float(), exact, rtol=0, atol=2e-2)
+
+
 def test_the_cosines_are_not_saved() -> None:
     """The state is that of the two layers, so that it fits any size."""
     assert set(FrequencyChannelAttention(8).state_dict()) == {"reduce.weight", "expand.weight"}
@@ -126,7 +138,7 @@ def test_attention_map_is_the_gate() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ndim": 1}, "ndim is 1, but must be one of 2"),
+        ({"ndim": 1}, "ndim is 1, but must be 2 for"),
         ({"reduction": 0}, "reduction is 0, but must be a whole number of at least 1"),
         ({"min_hidden": 0}, "min_hidden is 0, but must be a whole number"),
         ({"selection": "best"}, "selection is 'best', but must be one of 'top', 'low', 'bottom'"),

@@ -107,6 +107,17 @@ def test_attention_map_is_the_gate() -> None:
     torch.testing.assert_close(module(x), x * module.attention_map(x).channel[..., None, None])
 
 
+def test_nothing_is_rounded_before_the_norm() -> None:
+    """A map in bfloat16, as autocast hands on, is weighed as one in float32: the norm would widen a rounding."""
+    torch.manual_seed(0)
+    x = (1 + 0.3 * torch.randn(8, 32, 8, 8)).bfloat16()
+    module = StyleRecalibration(32)
+    torch.nn.init.normal_(module.weight)
+    exact = module.attention_map(x.float()).channel
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(module.attention_map(x).channel, exact, rtol=0, atol=2e-3)
+
+
 def test_refuses_a_bad_flag() -> None:
     """A flag is True or False."""
     with pytest.raises(InvalidValue, match="use_sample_variance is 0, but must be True or False"):
