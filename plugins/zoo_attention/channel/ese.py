@@ -67,6 +67,6 @@ class EffectiveSqueezeExcite(nn.Module):
     def _gate(self, z: Tensor) -> Tensor:
         """Return the gate of the means, both (N, C)."""
         logits = self.mix(z)
-        return (
-            functional.hardsigmoid(logits) if self.gate == "hard_sigmoid" else torch.sigmoid(logits)
-        )
+        if self.gate == "sigmoid":
+            return torch.sigmoid(logits)
+        return functional.relu6(logits + 3) / 6  # torch's hard sigmoid has no second derivative

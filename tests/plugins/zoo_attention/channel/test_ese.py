@@ -56,6 +56,13 @@ def test_gradient_is_that_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda x: module(x, mask), (x,))
 
 
+def test_differentiates_twice() -> None:
+    """Second derivatives, too, agree with finite differences: torch's own hard sigmoid has none."""
+    module = EffectiveSqueezeExcite(3, ndim=1).double()
+    x = torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(module, x)
+
+
 def test_equals_timm() -> None:
     """With the same weights it gives the numbers of timm's EffectiveSEModule, which has a bias."""
     layers = pytest.importorskip("timm.layers")
