@@ -10,7 +10,8 @@ Follows  the paper; where it is silent, the authors' code
 Differs  c is 128 where C is larger, as in the authors' networks, and never more than C. The authors' repository
          (ZilinGao) gives what the paper leaves open: norm and relu on u, 4 numbers a row, the norm of the rows;
          it has stride 2 in A in its first stage, left out here. The paper speaks of a non-linearity after
-         each convolution; that code has none after B: `use_activation=False`. Norms of one sample's single
+         each convolution; that code has none after B: `use_activation=False`, and one of its own, a ReLU, before
+         A: `use_input_relu=True`; summaries of the paper begin with A. Norms of one sample's single
          position, which has no variance, use their running statistics
 """
 
@@ -39,6 +40,7 @@ class SecondOrderPooling(nn.Module):
         ndim: Number of spatial dimensions, 1 or 2.
         size: Number of channels that covariances are taken of, at least 1; C where that is less.
         use_activation: Whether a leaky ReLU of slope 0.1 follows the convolution over rows.
+        use_input_relu: Whether a ReLU precedes all.
 
     Raises:
         InvalidValue: A value is of the wrong type or out of its range; from `forward` in training, there
@@ -46,15 +48,23 @@ class SecondOrderPooling(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, ndim: int = 2, size: int = 128, use_activation: bool = True
+        self,
+        channels: int,
+        *,
+        ndim: int = 2,
+        size: int = 128,
+        use_activation: bool = True,
+        use_input_relu: bool = False,
     ) -> None:
         super().__init__()
         check_construction(self, channels, ndim)
         check_integer(self, "size", size)
         check_bool(self, "use_activation", use_activation)
+        check_bool(self, "use_input_relu", use_input_relu)
         self.channels = channels
         self.ndim = ndim
         self.use_activation = use_activation
+        self.use_input_relu = use_input_relu
         size = min(size, channels)
         self.reduce = nn.Conv1d(channels, size, 1)
         self.norm = nn.BatchNorm1d(size)
@@ -74,7 +84,8 @@ class SecondOrderPooling(nn.Module):
         check_call(self, x, mask)
         check_batch_norm(self, x, mask)
         flat = None if mask is None else mask.flatten(1)  # (N, P)
-        u = self.reduce(masking.fill(x.flatten(2), flat, 0.0))  # (N, c, P)
+        clean = masking.fill(x.flatten(2), flat, 0.0)
+        u = self.reduce(functional.relu(clean) if self.use_input_relu else clean)  # (N, c, P)
         u = functional.relu(normalizing.batch_norm(self.norm, u, flat))
         some = None if flat is None else flat.any(1, keepdim=True).expand(-1, u.shape[1])
         rows = normalizing.batch_norm(self.row_norm, _covariance(u, flat), some)  # (N, c, c)

@@ -35,6 +35,7 @@ def by_the_paper(x: torch.Tensor, module: SecondOrderPooling) -> torch.Tensor:
     y = torch.empty_like(x)
     for n in range(x.shape[0]):
         flat = x[n].flatten(1)  # (C, P)
+        flat = flat.clamp(min=0) if module.use_input_relu else flat
         u = module.reduce.weight[..., 0] @ flat + module.reduce.bias[:, None]
         u = normal(u, module.norm).clamp(min=0)  # (c, P)
         size, number = u.shape
@@ -60,11 +61,12 @@ def golden_case() -> tuple[object, ...]:
     return module, (4, 3, 2), lambda x: by_the_paper(x, module)
 
 
-@pytest.mark.parametrize("use_activation", [False, True])
-def test_follows_the_formula(use_activation: bool) -> None:
+@pytest.mark.parametrize("option", ["use_activation", "use_input_relu"])
+@pytest.mark.parametrize("is_on", [False, True])
+def test_follows_the_formula(option: str, is_on: bool) -> None:
     """The output is that of the equations, with fewer channels inside or with as many."""
     for size in (3, 128):
-        module = randomize(SecondOrderPooling(5, size=size, use_activation=use_activation))
+        module = randomize(SecondOrderPooling(5, size=size, **{option: is_on}))
         x = torch.randn(2, 5, 3, 2, dtype=torch.float64)
         torch.testing.assert_close(module(x).detach(), by_the_paper(x, module).detach())
 
@@ -102,8 +104,10 @@ def test_attention_map_is_the_gate() -> None:
 
 
 def test_refuses_bad_options() -> None:
-    """The size is a whole number, the flag a flag."""
+    """The size is a whole number, each flag a flag."""
     with pytest.raises(InvalidValue, match="SecondOrderPooling: size is 0, but must be a whole"):
         SecondOrderPooling(8, size=0)
     with pytest.raises(InvalidValue, match="use_activation is 1, but must be True or False"):
         SecondOrderPooling(8, use_activation=1)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(InvalidValue, match="use_input_relu is 1, but must be True or False"):
+        SecondOrderPooling(8, use_input_relu=1)  # type: ignore[arg-type]  # what is tested
