@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import AttentionMap
-from zoo_attention import masking, normalizing
+from zoo_attention import normalizing
 from zoo_attention.checks import (
     check_batch_norm,
     check_bool,
     check_call,
-    check_choice,
     check_construction,
 )
+from zoo_attention.strips import check_two_axes, column_means, real_strips, row_means
 
 
 class StripPooling(nn.Module):
@@ -46,7 +46,7 @@ class StripPooling(nn.Module):
     def __init__(self, channels: int, *, ndim: int = 2, use_batch_norm: bool = False) -> None:
         super().__init__()
         check_construction(self, channels, ndim)
-        check_choice(self, "ndim", ndim, (2,))
+        check_two_axes(self, ndim)
         check_bool(self, "use_batch_norm", use_batch_norm)
         self.channels = channels
         self.ndim = ndim
@@ -66,25 +66,15 @@ class StripPooling(nn.Module):
 
     def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         check_call(self, x, mask)
-        rows = self.row_conv(_means(x, mask, 3))  # (N, C, H)
-        columns = self.column_conv(_means(x, mask, 2))  # (N, C, W)
+        rows = self.row_conv(row_means(x, mask))  # (N, C, H)
+        columns = self.column_conv(column_means(x, mask))  # (N, C, W)
         if self.row_norm is None or self.column_norm is None:
             rows = self.merge(rows).unsqueeze(3)
             columns = functional.conv1d(columns, self.merge.weight).unsqueeze(2)
             return torch.sigmoid(rows + columns)  # (N, C, H, W)
         check_batch_norm(self, x, mask)
-        some = (None, None) if mask is None else (mask.any(2), mask.any(1))  # (N, H), (N, W)
+        some = (None, None) if mask is None else real_strips(mask)
         rows = normalizing.batch_norm(self.row_norm, rows, some[0]).unsqueeze(3)
         columns = normalizing.batch_norm(self.column_norm, columns, some[1]).unsqueeze(2)
         total = functional.relu(rows + columns)  # (N, C, H, W)
         return torch.sigmoid(self.merge(total.flatten(2)).reshape(x.shape))
-
-
-def _means(x: Tensor, mask: Tensor | None, axis: int) -> Tensor:
-    """Return the means of x (N, C, H, W) over the real positions along one axis."""
-    wide = torch.float32 if x.dtype == torch.float16 else None  # a sum there can overflow
-    total = masking.fill(x, mask, 0.0).sum(axis, dtype=wide)
-    if mask is None:
-        return (total / x.shape[axis]).to(x.dtype)
-    number = mask.unsqueeze(1).sum(axis).clamp(min=1)  # (N, 1, ...)
-    return (total / number).to(x.dtype)

@@ -121,7 +121,7 @@ def test_attention_map_is_the_mean_gate() -> None:
 
 def test_refuses_bad_options() -> None:
     """Strips need two dimensions; a flag is a flag."""
-    with pytest.raises(InvalidValue, match="StripPooling: ndim is 1, but must be one of 2"):
+    with pytest.raises(InvalidValue, match="StripPooling: ndim is 1, but must be 2 for"):
         StripPooling(8, ndim=1)
     with pytest.raises(InvalidValue, match="use_batch_norm is 1, but must be True or False"):
         StripPooling(8, use_batch_norm=1)  # type: ignore[arg-type]  # what is tested
