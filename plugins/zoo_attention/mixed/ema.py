@@ -67,7 +67,7 @@ class EfficientMultiScaleAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """Return x as (N, groups, D, H, W)."""
-        return x.reshape(x.shape[0], self.groups, -1, *x.shape[2:])
+        return x.reshape(x.shape[0], self.groups, self.channels // self.groups, *x.shape[2:])
 
     def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return the gate, (N, groups, H, W)."""

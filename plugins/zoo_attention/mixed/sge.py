@@ -8,7 +8,8 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     all means and deviations are over real positions
 Cost     2 G parameters, 2 C P + G P multiply-adds, G = gcd(C, groups)
 Follows  the paper
-Differs  there are gcd(C, groups) groups, so that any width works. s divides the squares by P as in the
+Differs  there are gcd(C, groups) groups, so that any width works; at C <= 64 a group may be one
+         channel, in the authors' code at 64 as well. s divides the squares by P as in the
          paper, where the authors' code (implus/PytorchInsight) divides by P - 1
          (`use_sample_variance=True`). One position has s = 0 and n = 0, not 0/0
 """
@@ -71,7 +72,7 @@ class SpatialGroupEnhance(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """Return x as (N, groups, C / groups, *spatial)."""
-        return x.reshape(x.shape[0], self.groups, -1, *x.shape[2:])
+        return x.reshape(x.shape[0], self.groups, self.channels // self.groups, *x.shape[2:])
 
     def _gate(self, x: Tensor, mask: Tensor | None) -> Tensor:
         check_call(self, x, mask)

@@ -10,7 +10,8 @@ Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
 Mask     means and variances are over real positions
 Cost     3 C / G parameters, (3 C P + 5 C) / 2 multiply-adds, G = gcd(C // 2, groups)
 Follows  the paper
-Differs  there are gcd(C / 2, groups) groups, so that any even width works
+Differs  there are gcd(C / 2, groups) groups, so that any even width works; at C <= 128 each half
+         of a group may be one channel, in the authors' code at 128 as well
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class ShuffleAttention(nn.Module):
         self.channels = channels
         self.ndim = ndim
         self.groups = math.gcd(channels // 2, groups)
-        width = channels // (2 * self.groups)
+        self.width = width = channels // (2 * self.groups)
         self.channel_weight = nn.Parameter(torch.zeros(width))
         self.channel_bias = nn.Parameter(torch.ones(width))
         self.spatial_weight = nn.Parameter(torch.zeros(width))
@@ -61,7 +62,7 @@ class ShuffleAttention(nn.Module):
         """Return x weighed, its channels shuffled."""
         first, second, channel, spatial = self._read(x, mask)
         weighed = self._join(first * masking.spread(channel, x), second * spatial.to(x.dtype))
-        halves = weighed.reshape(x.shape[0], 2, -1, *x.shape[2:])
+        halves = weighed.reshape(x.shape[0], 2, self.channels // 2, *x.shape[2:])
         return halves.transpose(1, 2).flatten(1, 2)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
@@ -72,12 +73,12 @@ class ShuffleAttention(nn.Module):
 
     def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first half of each group, (N, C / 2, *spatial), and the second."""
-        halves = x.reshape(x.shape[0], self.groups, 2, -1, *x.shape[2:])
+        halves = x.reshape(x.shape[0], self.groups, 2, self.width, *x.shape[2:])
         return halves[:, :, 0].flatten(1, 2), halves[:, :, 1].flatten(1, 2)
 
     def _join(self, first: Tensor, second: Tensor) -> Tensor:
         """Undo `_halves`."""
-        shape = (first.shape[0], self.groups, -1, *first.shape[2:])
+        shape = (first.shape[0], self.groups, self.width, *first.shape[2:])
         return torch.cat([first.reshape(shape), second.reshape(shape)], 2).flatten(1, 2)
 
     def _read(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -128,3 +128,10 @@ def test_the_hook_module_is_light() -> None:
     """Importing the plug-in does not import torch, which takes seconds."""
     code = "import sys, zoo_attention; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@EACH
+def test_takes_a_batch_of_no_samples(component: Component, ndim: int) -> None:
+    """No sample in gives none out."""
+    module = component.load()(16, ndim=ndim).eval()
+    assert module(torch.zeros(0, 16, *SMALL[ndim])).shape == (0, 16, *SMALL[ndim])
