@@ -7,7 +7,7 @@ Mask     masked positions are zeros to the convolution
 Cost     2 k parameters, 2 k P + C P multiply-adds, k = kernel_size^ndim; `use_batch_norm=True`: 2 more parameters
 Follows  the paper
 Differs  no norm, as in the formula; the authors' code has a batch norm of momentum 0.01 after the convolution
-         (`use_batch_norm=True`)
+         (`use_batch_norm=True`), whose weight its networks set to 0 at the start: the gate is 1/2. Here it is 1
 """
 
 from __future__ import annotations
