@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zoo_pooling import masking
+from zoo_pooling import masking, normalizing
 from zoo_pooling.checks import check_call, check_construction, check_integer, check_positive
 
 
@@ -70,31 +70,14 @@ class CovariancePool(nn.Module):
         check_call(self, x, mask)
         real = masking.flat(mask)  # (N, P)
         u = self.reduce(masking.tokens(masking.fill(x, mask, 0.0)))  # (N, P, d)
-        u = masking.widen(functional.relu(self._normalized(u, real)).transpose(1, 2))  # (N, d, P)
+        u = functional.relu(normalizing.batch_norm(self.norm, u, real))
+        u = masking.widen(u.transpose(1, 2))  # (N, d, P)
         with torch.autocast(x.device.type, enabled=False):  # small differences of large products
             deviation = masking.fill(u - masking.mean(u, real).unsqueeze(2), real, 0.0)
             number = masking.count(u, real)[..., None]  # (N, 1, 1) or (1)
             root = self._root(deviation @ (deviation / number).transpose(1, 2))
         rows, columns = torch.triu_indices(*root.shape[1:], device=x.device)
         return masking.zero_empty(root[:, rows, columns], mask).to(x.dtype)
-
-    def _normalized(self, u: Tensor, real: Tensor | None) -> Tensor:
-        """Return u normed; in training masked positions are left out, and come out as 0."""
-        if not self.training:
-            out: Tensor = self.norm(u.transpose(1, 2)).transpose(1, 2)
-            return out
-        rows = u.flatten(0, 1) if real is None else u[real]  # (M, d)
-        norm = self.norm
-        normal = (
-            norm(rows)
-            if len(rows) > 1
-            else functional.batch_norm(
-                rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        )
-        if real is None:
-            return normal.reshape(u.shape)
-        return torch.zeros_like(u).masked_scatter(real.unsqueeze(2), normal.to(u.dtype))
 
     def _root(self, s: Tensor) -> Tensor:
         """Return the square root of covariance matrices (N, d, d)."""

@@ -5,6 +5,7 @@ A new one is held to it by being listed.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import subprocess
 import sys
@@ -36,6 +37,18 @@ EACH_ONCE = pytest.mark.parametrize(
 SMALL = {1: (7,), 2: (5, 3)}
 
 
+def has_batch_norm(module: nn.Module) -> bool:
+    """Tell whether a module holds a batch norm."""
+    return any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in module.modules())
+
+
+EACH_NORMED = pytest.mark.parametrize(
+    "component",
+    [c for c in zoo_attention.COMPONENTS if c.mask and has_batch_norm(c.load()(8))],
+    ids=lambda component: component.name,
+)
+
+
 def draw(channels: int, size: tuple[int, ...]) -> torch.Tensor:
     """Return a random map."""
     return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
@@ -59,11 +72,37 @@ def test_a_batch_norm_is_not_trained_on_one_position(component: Component, ndim:
     """The message says what to do; without a batch norm it works."""
     module = component.load()(8, ndim=ndim).train()
     x = torch.randn(1, 8, *[1] * ndim)
-    if any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in module.modules()):
+    if has_batch_norm(module):
         with pytest.raises(InvalidValue, match="number of positions in the batch is 1, but must"):
             module(x)
     else:
         assert module(x).isfinite().all()
+
+
+@EACH_NORMED
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_mask_may_leave_few_positions_to_train_on(component: Component, number: int) -> None:
+    """With less than two its batch norms use what they have learnt; nothing becomes NaN."""
+    module = component.load()(8).train()
+    mask = torch.zeros(2, 5, 3, dtype=torch.bool)
+    mask[0, 0, :number] = True
+    y = module(draw(8, SMALL[2]).requires_grad_(), mask)
+    y.sum().backward()
+    assert y.isfinite().all()
+    for value in [*(p.grad for p in module.parameters() if p.grad is not None), *module.buffers()]:
+        assert value.isfinite().all()
+
+
+@pytest.mark.slow
+@EACH_NORMED
+def test_training_with_a_mask_is_traced_in_one_piece(component: Component) -> None:
+    """Nothing in it depends on how many positions are real."""
+    torch._dynamo.reset()
+    module = component.load()(8).train()
+    mask = torch.ones(2, 5, 3, dtype=torch.bool)
+    mask[:, 4] = False
+    program = torch.compile(copy.deepcopy(module), backend="eager", fullgraph=True)
+    torch.testing.assert_close(program(draw(8, SMALL[2]), mask), module(draw(8, SMALL[2]), mask))
 
 
 @EACH_ONCE
