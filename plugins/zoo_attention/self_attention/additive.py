@@ -21,7 +21,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from zoo import AttentionMap
 from zoo_attention.checks import check_bool, check_call, check_choice, check_construction
@@ -69,7 +68,7 @@ class EfficientAdditiveAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what each position makes of the pooled query, added to x."""
         weights, query, row = self._weights(x, mask)
-        key = functional.normalize(self.key(row), dim=2)
+        key = reading.unit(self.key(row), 2)
         pooled = weights.to(query.dtype) @ query  # (N, 1, C)
         y = reading.as_map(self.merge(self.transform(key * pooled) + query), x)
         return x + y if self.use_residual else y
@@ -84,12 +83,12 @@ class EfficientAdditiveAttention(nn.Module):
         """Return the weights of positions, (N, 1, P), the queries and the tokens, (N, P, C)."""
         check_call(self, x, mask)
         row = reading.tokens(x, mask)
-        query = functional.normalize(self.query(row), dim=2)
+        query = reading.unit(self.query(row), 2)
         weights = (query @ self.weigh.unsqueeze(1)).transpose(1, 2) * self.channels**-0.5
         if self.normalization == "softmax":
             weights = reading.softmax(weights, mask)
         if mask is not None:
             weights = torch.where(mask.flatten(1).unsqueeze(1), weights, 0.0)
         if self.normalization == "length":
-            weights = functional.normalize(weights, dim=2)
+            weights = reading.unit(weights, 2)
         return weights, query, row

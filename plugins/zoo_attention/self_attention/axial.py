@@ -90,7 +90,7 @@ class AxialAttention(nn.Module):
         found = masking.fill(x, mask, 0.0)[:, 0] * 0
         for axis in range(self.ndim):
             x, read = self._along(axis, x, mask, count=True)
-            found = found + read / read.flatten(1).sum(1)[(..., *[None] * self.ndim)]
+            found = found + reading.shares(read)
         return AttentionMap(spatial=found / self.ndim)
 
     def _along(

@@ -58,7 +58,9 @@ class ChannelReading(nn.Module):
         """Return how much each channel (row) reads each other, (N, C, C), and the map (N, C, P)."""
         check_call(self, x, mask)
         flat = masking.fill(x, mask, 0.0).flatten(2)
-        energy = flat @ flat.transpose(1, 2)  # (N, C, C)
+        with torch.autocast(x.device.type, enabled=False):  # a sum over the map overflows float16
+            wide = flat.float() if flat.dtype == torch.float16 else flat
+            energy = wide @ wide.transpose(1, 2)  # (N, C, C)
         if self.use_distance:
             energy = energy.amax(2, keepdim=True) - energy
         return energy.softmax(2), flat

@@ -11,7 +11,8 @@ Cost     2 C^2 + 2 C S + 3 C parameters, (2 C^2 + 2 C S) P multiply-adds, S = me
 Follows  the authors' code
 Differs  the default is the authors' block (MenghaoGuo/Awesome-Vision-Attentions, read for this): W_o with a batch
          norm, the input added, and a ReLU, around the paper's algorithm. There, M_v starts as the transpose
-         of M_k; so does ours. One head, as in the paper's algorithm 1
+         of M_k; so does ours. One head, as in the paper's algorithm 1. Layers start as torch's do, not as the
+         authors' convolutions, normal of variance 2 / (number of outputs)
 """
 
 from __future__ import annotations
@@ -86,4 +87,6 @@ class ExternalAttention(nn.Module):
         """Return the softmax over real positions for each memory unit, (N, S, P)."""
         check_call(self, x, mask)
         scores = self.memory_key(self.query(reading.tokens(x, mask)))  # (N, P, S)
+        if scores.dtype == torch.float16:  # in which small shares, and 1e-9, are 0
+            scores = scores.float()
         return reading.softmax(scores.transpose(1, 2), mask)

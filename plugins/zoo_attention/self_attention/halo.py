@@ -6,7 +6,7 @@ Formula  the map is cut into blocks of side b; each position of a block reads, i
          b + 2 h around the block: y = softmax((q k^T + q r^T) / sqrt(d)) v, r = the vector of the row offset + the
          vector of the column offset
 Shapes   x (N, C, *spatial) -> y (N, C, *spatial), same dtype and device
-Mask     masked positions are not read
+Mask     masked positions are not read; blocks are counted from the map's start, so pad behind, not in front
 Cost     3 C^2 + ndim (2 (b + halo_size) - 1) C / num_heads parameters, 3 C^2 P + 2 C Q s^ndim + ndim C Q s
          multiply-adds, b = block_size, s = b + 2 halo_size, Q = (b ceil(W / b)) (b ceil(H / b))^(ndim - 1)
 Follows  the paper

@@ -54,6 +54,8 @@ def attend(
     """Return what each query reads, (N, L, D), from queries (N, L, d), keys (N, K, d), values (N, K, D).
 
     Scores are multiplied by `scale`. All three may have heads, (N, heads, L, d), as then has the result.
+    Torch's fused attention has no second derivatives: for these, call the model under
+    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
     """
     if query.ndim == 3:
         query, key, value = (t.unsqueeze(1) for t in (query, key, value))
@@ -99,6 +101,21 @@ def mean_of_rows(weights: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def shares(found: Tensor) -> Tensor:
-    """Return weights (N, *spatial) divided by their sum, 0 where all are 0."""
-    total = found.flatten(1).sum(1).clamp(min=torch.finfo(found.dtype).tiny)
-    return found / total[(..., *[None] * (found.ndim - 1))]
+    """Return weights (N, *spatial) divided by their sum; equal shares where all are 0.
+
+    So maps of a sample without real positions sum to 1 as well: all are read, as everywhere here.
+    """
+    total = found.flatten(1).sum(1)[(..., *[None] * (found.ndim - 1))]
+    least = torch.finfo(found.dtype).tiny
+    return torch.where(total > 0, found / total.clamp(min=least), 1 / math.prod(found.shape[1:]))
+
+
+def unit(x: Tensor, axis: int) -> Tensor:
+    """Return x scaled to length 1 along an axis, zeros as they are.
+
+    float16 is too narrow for it: squares overflow, and the least length to divide by is 0.
+    """
+    if x.dtype != torch.float16:
+        return functional.normalize(x, dim=axis)
+    least = torch.finfo(x.dtype).tiny  # so that no gradient overflows
+    return functional.normalize(x.float(), dim=axis, eps=least).to(x.dtype)

@@ -10,7 +10,9 @@ Follows  the paper
 Differs  the softmax is over what is read (i), as in the paper; several copies take it over j. In the paper
          all of W_f, W_g, W_h reduce C by 8; the authors' code (brain-research/self-attention-gan, read for
          this) has `value_reduction=2` and `use_subsampling=True`: a max pooling halves the map that W_f and
-         W_h are read from. Spectral norm is the network's, not this module's: torch's parametrisations add it
+         W_h are read from. Spectral norm is the network's, not this module's: torch's parametrisations add it.
+         Torch's fused attention has no second derivatives: for a gradient penalty, call the network under
+         `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ Cost     4 C^2 + num_heads parameters, 4 C^2 P + 2 C^2 P / num_heads + C^2 / num
 Follows  the paper; the temperature multiplies as in the authors' code
 Differs  the temperature tau, one a head and 1 at the start, multiplies as in the authors' code; in the paper it
          divides. The input is added (`use_residual`), the norms and the other parts of the XCiT block are not
-         here. No biases, as in the formula (`use_bias`; the code has one in W_O)
+         here. No biases, as in the formula (`use_bias`; the code has one in W_O, and its networks, by
+         `qkv_bias=True`, in the others, too)
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from zoo import AttentionMap
 from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
@@ -92,5 +92,5 @@ class CrossCovarianceAttention(nn.Module):
             projected = projected * mask.flatten(1).unsqueeze(2)
         parts = projected.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 4, 1)
         query, key, value = parts.unbind(0)  # (N, heads, d, P)
-        query, key = functional.normalize(query, dim=3), functional.normalize(key, dim=3)
+        query, key = reading.unit(query, 3), reading.unit(key, 3)
         return (query @ key.transpose(2, 3) * self.temperature).softmax(3), value

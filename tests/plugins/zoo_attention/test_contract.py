@@ -34,6 +34,11 @@ EACH_MASKED = pytest.mark.parametrize(
 EACH_ONCE = pytest.mark.parametrize(
     "component", zoo_attention.COMPONENTS, ids=lambda component: component.name
 )
+EACH_SELF = pytest.mark.parametrize(
+    "component",
+    [c for c in zoo_attention.COMPONENTS if c.family == "self"],
+    ids=lambda component: component.name,
+)
 SMALL = {1: (7,), 2: (5, 3)}
 
 
@@ -103,6 +108,19 @@ def test_training_with_a_mask_is_traced_in_one_piece(component: Component) -> No
     mask[:, 4] = False
     program = torch.compile(copy.deepcopy(module), backend="eager", fullgraph=True)
     torch.testing.assert_close(program(draw(8, SMALL[2]), mask), module(draw(8, SMALL[2]), mask))
+
+
+@torch.no_grad()
+@EACH_SELF
+def test_attention_map_of_an_empty_sample_sums_to_one(component: Component) -> None:
+    """Where no position is real all are read, in each self-attention."""
+    module = component.load()(8).eval()
+    mask = torch.ones(2, 5, 3, dtype=torch.bool)
+    mask[1] = False
+    found = module.attention_map(draw(8, SMALL[2]), mask)
+    for weights in (found.spatial, found.channel):
+        if weights is not None:
+            torch.testing.assert_close(weights.flatten(1).sum(1), torch.ones(2))
 
 
 @EACH_ONCE

@@ -120,3 +120,16 @@ def test_a_softmax_is_over_real_positions() -> None:
     wider = torch.cat([x, torch.full((1, 4, 3), 9.0, dtype=torch.float64)], 2)
     torch.testing.assert_close(module(wider, mask)[..., :5], module(x))
     assert module(x, torch.zeros(1, 5, dtype=torch.bool)).isfinite().all()
+
+
+def test_float16_is_no_nan() -> None:
+    """Neither a map of zeros nor a sample without real positions is divided by a 0."""
+    module = EfficientAdditiveAttention(8).half()
+    mask = torch.tensor([[True] * 6, [False] * 6])
+    for start, real in ((torch.zeros(2, 8, 2, 3), None), (torch.randn(2, 8, 2, 3), mask)):
+        x = start.half().requires_grad_()
+        y = module(x, None if real is None else real.reshape(2, 2, 3))
+        y.sum().backward()
+        assert y.isfinite().all()
+        for value in (x, *module.parameters()):
+            assert value.grad.isfinite().all()

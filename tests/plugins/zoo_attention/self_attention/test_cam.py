@@ -80,3 +80,16 @@ def test_refuses_bad_options() -> None:
     """The option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match="ChannelReading: use_distance is 1, but must be True"):
         ChannelReading(16, use_distance=1)  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("use_distance", [False, True])
+def test_float16_does_not_overflow(use_distance: bool) -> None:
+    """Products over a large map are no infinity, of which the softmax would be NaN."""
+    torch.manual_seed(0)
+    module = ChannelReading(8, use_distance=use_distance)
+    torch.nn.init.ones_(module.beta)
+    x = 6 * torch.randn(1, 8, 64, 64)
+    y = module.half()(x.half().requires_grad_())
+    y.mean().backward()
+    assert module.beta.grad.isfinite()
+    torch.testing.assert_close(y.float(), module.float()(x), rtol=1e-2, atol=1e-2)

@@ -111,3 +111,19 @@ def test_refuses_bad_options(options: dict[str, object], message: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"ExternalAttention: {message}"):
         ExternalAttention(16, **options)  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("scale", [1, 60])
+def test_float16_is_no_nan(scale: int) -> None:
+    """Shares too small for float16, of masked positions or beside a peak, are not divided by 0."""
+    torch.manual_seed(0)
+    module = ExternalAttention(8).eval()
+    x = scale * torch.randn(2, 8, 6, 6)
+    mask = torch.ones(2, 6, 6, dtype=torch.bool)
+    mask[:, 4:] = False
+    expected = module(x, mask)
+    y = module.half()(x.half().requires_grad_(), mask)
+    assert y.isfinite().all()
+    y.mean().backward()
+    assert all(p.grad.isfinite().all() for p in module.parameters())
+    torch.testing.assert_close(y.float(), expected, rtol=1e-2, atol=1e-2)

@@ -28,7 +28,17 @@ def test_attend_is_softmax_times_values(heads: tuple[int, ...], width: int) -> N
 
 
 def test_shares_sum_to_one() -> None:
-    """Weights are divided by their sum; where all are 0 they stay 0."""
+    """Weights are divided by their sum; where all are 0 they become equal."""
     found = reading.shares(torch.tensor([[[1.0, 3.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]]))
-    expected = torch.tensor([[[0.125, 0.375], [0.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
+    expected = torch.tensor([[[0.125, 0.375], [0.0, 0.5]], [[0.25, 0.25], [0.25, 0.25]]])
     assert torch.equal(found, expected)
+
+
+def test_unit_has_length_one_in_float16_as_well() -> None:
+    """Squares that float16 cannot hold do no harm, nor do zeros, whose gradient is finite."""
+    x = torch.tensor([[300.0, 400.0], [0.0, 0.0]], dtype=torch.float16, requires_grad=True)
+    y = reading.unit(x, 1)
+    y.sum().backward()
+    torch.testing.assert_close(y, torch.tensor([[0.6, 0.8], [0.0, 0.0]]).half())
+    assert x.grad.isfinite().all()
+    torch.testing.assert_close(reading.unit(x.double(), 1)[0], torch.tensor([0.6, 0.8]).double())

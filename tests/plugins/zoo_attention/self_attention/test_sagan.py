@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from zoo_attention.self_attention.sagan import SelfAttentionGAN
 
 from zoo import InvalidValue
@@ -108,3 +109,14 @@ def test_refuses_bad_options(options: dict[str, object], message: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"SelfAttentionGAN: {message}"):
         SelfAttentionGAN(16, **options)  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_gradient_penalty_needs_torchs_plain_attention() -> None:
+    """Under it there are second derivatives, as the header says."""
+    module = liven(SelfAttentionGAN(8)).float()
+    x = torch.randn(1, 8, 3, 3, requires_grad=True)
+    with sdpa_kernel(SDPBackend.MATH):
+        y = module(x)
+    (gradient,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    gradient.square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in module.parameters())

@@ -113,3 +113,16 @@ def test_refuses_bad_options(options: dict[str, object], message: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"CrossCovarianceAttention: {message}"):
         CrossCovarianceAttention(16, **options)  # type: ignore[arg-type]  # what is tested
+
+
+def test_float16_is_no_nan() -> None:
+    """Neither a map of zeros nor a sample without real positions is divided by a 0."""
+    module = CrossCovarianceAttention(8).half()
+    mask = torch.tensor([[True] * 6, [False] * 6])
+    for start, real in ((torch.zeros(2, 8, 2, 3), None), (torch.randn(2, 8, 2, 3), mask)):
+        x = start.half().requires_grad_()
+        y = module(x, None if real is None else real.reshape(2, 2, 3))
+        y.sum().backward()
+        assert y.isfinite().all()
+        for value in (x, *module.parameters()):
+            assert value.grad.isfinite().all()
