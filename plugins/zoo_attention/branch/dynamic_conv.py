@@ -9,8 +9,9 @@ Cost     K (k C^2 / groups + C) + C h + K h + K parameters, (P + K) k C^2 / grou
          K = num_kernels, h = max(C // reduction, min_hidden), k = kernel_size^ndim
 Follows  the paper
 Differs  hidden width is at least 8 (`min_hidden=1` is the paper's). W has no bias. The temperature t stays where
-         `set_temperature` puts it, and is saved with the weights. The paper starts at 30 and ends at 1. The batch
-         norm and activation of the paper's layer are the backbone's. A reduction of 4 is that of two public versions
+         `set_temperature` puts it, and is saved with the weights. The paper starts at 30 and ends at 1; `zoo train`
+         does not anneal it, and at 30 shares stay nearly equal: give it `temperature=1`. The batch norm and
+         activation of the paper's layer are the backbone's. A reduction of 4 is that of two public versions
          (one is kaijieshi7/Dynamic-convolution-Pytorch); the paper's text was not at hand for it
 """
 
@@ -39,7 +40,8 @@ class DynamicConv(MixedKernels):
         groups: Number of groups of the convolution, at least 1.
         reduction: How many times narrower the hidden layer is than the map, at least 1.
         min_hidden: Width that the hidden layer has at least, from 1.
-        temperature: What the scores are divided by at first, above 0; `set_temperature` changes it.
+        temperature: What the scores are divided by at first, above 0. 30 is for a training that anneals it
+            by `set_temperature`; `zoo train` does not, and needs 1.
         use_bias: Whether the kernels have biases.
 
     Raises:

@@ -12,8 +12,10 @@ Cost     K k C^2 / groups + 3 C h + (h + 1) (k + K) + 2 C parameters, (P + K + 2
 Follows  the authors' code; no batch norm, as in the paper's equation
 Differs  f, c and s are shared by all kernels, as in the authors' code (OSVAI/ODConv, read for this), not one a kernel
          as in the paper (and in that code's README). Its batch norm before the relu is `use_batch_norm=True`; that
-         of one sample uses its running statistics. The temperature t stays where `set_temperature` puts it, and is
-         saved with the weights
+         of one sample uses its running statistics. That code leaves out f where `groups` is C, and s where
+         `kernel_size` is 1: here they stay. It starts from Kaiming's normal weights and biases of 0: here layers
+         start as torch's. The temperature t is 1, as in its module, and stays where `set_temperature` puts it, saved
+         with the weights; `zoo train` does not anneal it. Its training script lets it fall from 30 to 1 over 10 epochs
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch.nn import functional
 from zoo import AttentionMap
 from zoo_attention import masking
 from zoo_attention.branch.sampling import MixedKernels, convolve
-from zoo_attention.checks import check_batch_norm, check_bool, check_call, check_integer
+from zoo_attention.checks import check_bool, check_call, check_integer
 from zoo_attention.normalizing import batch_norm
 
 
@@ -40,7 +42,8 @@ class OmniDimensionalConv(MixedKernels):
         groups: Number of groups of the convolution, at least 1.
         reduction: How many times narrower the hidden layer is than the map, at least 1.
         min_hidden: Width that the hidden layer has at least, from 1.
-        temperature: What the scores are divided by at first, above 0; `set_temperature` changes it.
+        temperature: What the scores are divided by, above 0. `zoo train` leaves it as it is; a training
+            that anneals it starts at 30 and calls `set_temperature`.
         use_batch_norm: Whether a batch norm follows the first layer.
 
     Raises:
@@ -58,7 +61,7 @@ class OmniDimensionalConv(MixedKernels):
         groups: int = 1,
         reduction: int = 16,
         min_hidden: int = 16,
-        temperature: float = 30.0,
+        temperature: float = 1.0,
         use_batch_norm: bool = False,
     ) -> None:
         super().__init__(
@@ -96,7 +99,6 @@ class OmniDimensionalConv(MixedKernels):
         check_call(self, x, mask)
         hidden = self.reduce(masking.mean(x, mask))
         if self.norm is not None:
-            check_batch_norm(self, x, mask)
             hidden = batch_norm(self.norm, hidden, None)
         scores = self.expand(functional.relu(hidden)) / self.temperature
         *gates, last = torch.split(scores, self.sizes, 1)

@@ -30,8 +30,8 @@ class Tempered(nn.Module):
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature, above 0, from now on.
 
-        Nothing else changes it. A training that anneals it calls this once a step or epoch; in the papers it
-        falls from 30 to 1, linearly, over the first 10 epochs.
+        Nothing else changes it, `zoo train` neither. A training that anneals it calls this once a step or
+        epoch; in the papers it falls from 30 to 1, linearly, over the first 10 epochs.
 
         Raises:
             InvalidValue: It is no finite number above 0.
