@@ -58,10 +58,10 @@ class GeneralizedMeanPool(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return one vector a sample."""
         check_call(self, x, mask)
-        wide = masking.widen(x)
+        wide = masking.fill(masking.widen(x), mask, 1.0)
         real = masking.or_all(mask)
         p = self.p
-        # Filled after the product with p: 0 times an infinite logarithm would be p's gradient.
+        # Filled after the product with p as well: 0 times an infinite logarithm would be p's gradient.
         logs = masking.fill(p * wide.clamp(min=self.eps).log(), real, -math.inf)
         powers = logs.logsumexp(masking.axes(x)) - masking.count(x, real).to(wide.dtype).log()
         return masking.zero_empty((powers / p).exp(), mask).to(x.dtype)

@@ -45,4 +45,4 @@ class MaximumActivations(nn.Module):
         """Return one vector a sample."""
         check_call(self, x, mask)
         maxima = masking.widen(masking.amax(x, mask))
-        return functional.normalize(maxima, dim=1).to(x.dtype)
+        return functional.normalize(maxima, dim=1, eps=1e-6).to(x.dtype)

@@ -28,6 +28,7 @@ from zoo_pooling import masking, regions
 from zoo_pooling.checks import check_bool, check_call, check_construction, check_integer
 
 MOST_STEPS = 7
+EPS = 1e-6  # the least length to divide by: gradients of a map of zeros stay small
 
 
 class RegionalMaximumActivations(nn.Module):
@@ -95,7 +96,7 @@ class RegionalMaximumActivations(nn.Module):
                 ends = torch.where(order < number, starts + width, starts)  # none where not wanted
                 maxima = regions.window_maxima(maxima, axis, starts, ends)
             total = total + _unit(regions.zero_empty(maxima)).sum(masking.axes(x))
-        return functional.normalize(total, dim=1).to(x.dtype)  # type: ignore[arg-type]  # a tensor by now
+        return functional.normalize(total, dim=1, eps=EPS).to(x.dtype)  # type: ignore[arg-type]  # a tensor by now
 
     def _extra(self, extents: list[Tensor]) -> list[Tensor]:
         """Return how many regions more than the short side each axis has, (N, 1) each."""
@@ -116,4 +117,4 @@ def _is_square(x: Tensor) -> bool:
 
 def _unit(vectors: Tensor) -> Tensor:
     """Return vectors (N, C, ...) divided by their lengths, zeros as they are."""
-    return functional.normalize(masking.widen(vectors), dim=1)
+    return functional.normalize(masking.widen(vectors), dim=1, eps=EPS)

@@ -75,3 +75,17 @@ def test_refuses_bad_options(name: str, value: object) -> None:
     """The exponent and the clamp are finite numbers above 0."""
     with pytest.raises(InvalidValue, match=f"GeneralizedMeanPool: {name} is .* number above 0"):
         GeneralizedMeanPool(8, **{name: value})  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), float("-inf")])
+def test_padding_that_is_no_number_spoils_no_gradient(garbage: float) -> None:
+    """Nor does it that of the exponent; a sample may be all padding."""
+    head, plain = GeneralizedMeanPool(3, ndim=1), GeneralizedMeanPool(3, ndim=1)
+    mask = torch.tensor([[True, True, True, False], [False] * 4])
+    real = torch.randn(1, 3, 3)
+    x = torch.full((2, 3, 4), garbage)
+    x[0, :, :3] = real[0]
+    head(x.requires_grad_(), mask).sum().backward()
+    plain(real).sum().backward()
+    torch.testing.assert_close(head.log_p.grad, plain.log_p.grad)
+    assert x.grad.isfinite().all()

@@ -46,3 +46,12 @@ def test_gradient_is_that_of_differences() -> None:
 def test_an_empty_map_gives_zeros() -> None:
     """Maxima of 0 have no length to divide by."""
     assert MaximumActivations(4)(torch.zeros(1, 4, 2, 2)).abs().max() == 0
+
+
+def test_a_map_of_zeros_has_no_huge_gradient() -> None:
+    """What a length close to 0 divides does not drown the other samples."""
+    torch.manual_seed(0)
+    x = torch.zeros(1, 8, 6, 6, requires_grad=True)
+    y = MaximumActivations(8)(x)
+    (y * torch.randn_like(y)).sum().backward()
+    assert x.grad.abs().max() < 1e8

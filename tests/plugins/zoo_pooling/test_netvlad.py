@@ -74,3 +74,12 @@ def test_refuses_bad_options_and_centres() -> None:
         NetVLAD(8, alpha=0)
     with pytest.raises(InvalidValue, match=r"shape of centres is \(2, 8\), but must be \(64, 8\)"):
         NetVLAD(8).set_centres(torch.zeros(2, 8))
+
+
+def test_a_map_of_zeros_has_no_huge_gradient() -> None:
+    """What a length close to 0 divides does not drown the other samples."""
+    torch.manual_seed(0)
+    x = torch.zeros(1, 8, 6, 6, requires_grad=True)
+    y = NetVLAD(8)(x)
+    (y * torch.randn_like(y)).sum().backward()
+    assert x.grad.abs().max() < 1e8

@@ -118,3 +118,12 @@ def test_refuses_other_bad_options() -> None:
         RegionalMaximumActivations(8, scales=0)
     with pytest.raises(InvalidValue, match="use_whole is 1, but must be True or False"):
         RegionalMaximumActivations(8, use_whole=1)  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_map_of_zeros_has_no_huge_gradient() -> None:
+    """What a length close to 0 divides does not drown the other samples."""
+    torch.manual_seed(0)
+    x = torch.zeros(1, 8, 6, 6, requires_grad=True)
+    y = RegionalMaximumActivations(8)(x)
+    (y * torch.randn_like(y)).sum().backward()
+    assert x.grad.abs().max() < 1e14
