@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -32,16 +32,23 @@ def convolve(x: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
     padded = torch.unflatten(padded, 1, x.shape[1:3])
     kernels = kernels.to(wide.dtype)
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return _read(padded, kernels, kernel_size).to(x.dtype)
+        return _read(padded, kernels, kernel_size, torch.addcmul).to(x.dtype)
     y: Tensor = _Read.apply(padded, kernels, kernel_size)
     return y.to(x.dtype)
 
 
-def _read(padded: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
-    """Return the sum over neighbours of a padded map."""
-    y = padded.new_zeros(*padded.shape[:3], *kernels.shape[3:])
-    for near, weight in zip(_windows(padded, kernel_size), kernels.unbind(2), strict=True):
-        y = y.addcmul_(near, weight.unsqueeze(2))  # no gradient needs what y was
+def _read(
+    padded: Tensor,
+    kernels: Tensor,
+    kernel_size: int,
+    add: Callable[[Tensor, Tensor, Tensor], Tensor] = Tensor.addcmul_,
+) -> Tensor:
+    """Return the sum over neighbours of a padded map, by default in place, for which torch's vmap has no rule."""
+    near, *others = _windows(padded, kernel_size)
+    weight, *weights = kernels.unsqueeze(2).unbind(3)
+    y = near * weight
+    for near, weight in zip(others, weights, strict=True):
+        y = add(y, near, weight)  # no gradient needs what y was
     return y
 
 

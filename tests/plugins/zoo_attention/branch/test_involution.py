@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.func import functional_call, vmap
 from zoo_attention.branch.involution import Involution
 
 from zoo import InvalidValue
@@ -117,3 +118,15 @@ def test_refuses_bad_options(options: dict[str, object], message: str) -> None:
     """Each option is checked, and the message names it."""
     with pytest.raises(InvalidValue, match=f"Involution: {message}"):
         Involution(64, **options)  # type: ignore[arg-type]  # what is tested
+
+
+@torch.no_grad()
+def test_several_sets_of_parameters_run_at_once() -> None:
+    """Torch's vmap over parameters gives what each set gives alone."""
+    modules = [randomised(Involution(4, ndim=1, kernel_size=3)).eval() for _ in range(2)]
+    modules[1].span.weight.mul_(2)
+    sets = [dict(module.named_parameters()) for module in modules]
+    stacked = {name: torch.stack([each[name] for each in sets]) for name in sets[0]}
+    x = torch.randn(2, 4, 5, dtype=modules[0].span.weight.dtype)
+    found = vmap(lambda parameters: functional_call(modules[0], parameters, (x,)))(stacked)
+    torch.testing.assert_close(found, torch.stack([module(x) for module in modules]))
