@@ -3,6 +3,8 @@
 Paper    He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385
 Formula  block(x) = relu(shortcut(x) + branch(x)),   branch = conv, norm, relu, conv, norm
 Shapes   x (N, in_channels, *spatial) -> (N, widths[-1], *spatial / 2^(stages - 1), rounded up)
+Mask     padding changes nothing in eval mode. In training it moves the statistics of the batch norms, which take
+         padded positions along; `zoo train` keeps it small: a batch has samples of like length
 Cost     about 2 k^ndim C^2 parameters a block of C channels
 Differs  one 3x3 stem as in the paper's CIFAR nets; shortcuts that change shape are 1x1 convolutions
 """

@@ -84,7 +84,8 @@ def check_stages(
             )
     if len(widths) != len(depths):
         raise InvalidValue(
-            f"{name}: {len(widths)} widths {list(widths)} and {len(depths)} depths {list(depths)}; give one of each a stage."
+            f"{name}: {len(widths)} widths {list(widths)} and {len(depths)} depths {list(depths)}; "
+            "give one of each a stage."
         )
     if type(kernel_size) is not int or kernel_size < 1 or kernel_size % 2 == 0:
         raise InvalidValue(

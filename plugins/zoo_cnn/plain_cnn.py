@@ -3,6 +3,8 @@
 Paper    Simonyan, Zisserman, "Very Deep Convolutional Networks ...", ICLR 2015, arXiv 1409.1556
 Formula  stage(x) = maxpool(relu(norm(conv(... x ...))))
 Shapes   x (N, in_channels, *spatial) -> (N, widths[-1], *spatial / 2^stages, rounded up)
+Mask     padding changes nothing in eval mode. In training it moves the statistics of the batch norms, which take
+         padded positions along; `zoo train` keeps it small: a batch has samples of like length
 Cost     about k^ndim C^2 parameters a convolution of C channels
 Differs  batch normalisation after each convolution; odd sizes are rounded up, so that any size works
 """

@@ -3,6 +3,8 @@
 Paper    Page, "How to Train Your ResNet", myrtle.ai 2018: the network of its record on DAWNBench
 Formula  stage(x) = blocks(relu(norm(maxpool(conv(x))))),   block(x) = x + relu(norm(conv(relu(norm(conv(x))))))
 Shapes   x (N, in_channels, *spatial) -> (N, widths[-1], *spatial / 2^stages, rounded up)
+Mask     padding changes nothing in eval mode. In training it moves the statistics of the batch norms, which take
+         padded positions along; `zoo train` keeps it small: a batch has samples of like length
 Cost     of the defaults: 6.6 M parameters
 Differs  pools before the norm, a quarter of the work, as Jordan, arXiv 2404.00498; odd sizes are rounded up; 1-D
 """

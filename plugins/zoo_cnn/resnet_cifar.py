@@ -3,6 +3,8 @@
 Paper    He et al., "Deep Residual Learning for Image Recognition", section 4.2, CVPR 2016, arXiv 1512.03385
 Formula  block(x) = relu(shortcut(x) + branch(x));   shortcut = every second position, zeros as new channels
 Shapes   x (N, in_channels, *spatial) -> (N, widths[-1], *spatial / 2^(stages - 1), rounded up)
+Mask     padding changes nothing in eval mode. In training it moves the statistics of the batch norms, which take
+         padded positions along; `zoo train` keeps it small: a batch has samples of like length
 Cost     depth 20: 0.27 M parameters and 41 M multiply-adds for a 32x32 image
 Differs  other widths and numbers of stages, and 1-D; for s stages the depth is 2 s n + 2, the paper's 6 n + 2 for 3
 """

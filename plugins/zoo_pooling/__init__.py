@@ -41,7 +41,7 @@ COMPONENTS = [
     _component("spp", "SpatialPyramidPool", "arXiv 1406.4729", "Maxima over grids of ever finer bins"),
     _component("mac", "MaximumActivations", "arXiv 1511.05879", "Maximum over positions, as a vector of length 1"),
     _component("rmac", "RegionalMaximumActivations", "arXiv 1511.05879", "Maxima over many square regions, summed"),
-    _component("stats", "StatisticsPool", "", "Mean and standard deviation over positions (x-vectors)"),
+    _component("stats", "StatisticsPool", "Interspeech 2017", "Mean and standard deviation over positions (x-vectors)"),
     _component("abmil", "AttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network"),
     _component("gated_abmil", "GatedAttentionMILPool", "arXiv 1802.04712", "Mean over positions, weighted by a small network with a gate"),
     _component("attentive_stats", "AttentiveStatisticsPool", "arXiv 2005.07143", "Mean and standard deviation, each channel weighing positions by itself"),

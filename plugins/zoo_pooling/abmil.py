@@ -6,9 +6,9 @@ Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions have no weight; a sample without any real one gives zeros
 Cost     C D + D parameters, P (C D + D + C) multiply-adds, D = hidden_channels; `use_bias=True`: D more parameters
 Follows  the paper
-Differs  default options and code: AMLab-Amsterdam/AttentionDeepMIL. Each sample is a bag of its positions, so that a batch holds several bags. No biases, as in the formula;
-         the authors' code has them in both layers: `use_bias`. The one of the last layer changes nothing, for
-         the softmax takes it out, and is left out
+Differs  each sample is a bag of its positions, so that a batch holds several bags. D is that of the authors' code
+         (AMLab-Amsterdam/AttentionDeepMIL). No biases, as in the formula; that code has them in both layers:
+         `use_bias`. The one of the last layer changes nothing, for the softmax takes it out, and is left out
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ Cost     3 C^2 + 3 C + C O + O + (S^ndim + 1) C parameters, 2 (P + 1) C (C + 1) 
          H) multiply-adds, O = C, S = table_size
 Follows  the paper; where it is silent, the authors' code
 Differs  the table p, as long as the map in the authors' nets, follows the size at hand by linear interpolation (at
-         S x S nothing changes; timm's is bicubic). O is C, not the width of a text
+         S x S nothing changes; timm's is bicubic). O is C, not the width of a text. Layers start as torch's do, not
+         with CLIP's standard deviation of C^-0.5
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Mask     masked positions have no weight; a sample without any real one gives ze
 Cost     4 C D + D parameters, P (2 C D + 2 C) + 2 C D multiply-adds, D = hidden_channels; `use_context=False`: 2 C
          D fewer parameters, 2 C D fewer multiply-adds
 Follows  the paper; where it is silent, speechbrain
-Differs  k, which the softmax takes out, is left out, and eps keeps gradients finite. speechbrain, from which tanh
-         and D = 128 are, has ReLU and batch norm before the tanh, too. Without [m; s] (`use_context`) it is the
+Differs  k, which the softmax takes out, is left out, and eps keeps gradients finite. speechbrain, from which
+         tanh is, has ReLU and batch norm before it, too. Without [m; s] (`use_context`) it is the
          attentive statistics of Okabe et al., arXiv 1803.10963, with weights for each channel
 """
 

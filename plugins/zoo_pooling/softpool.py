@@ -7,8 +7,8 @@ Mask     over real positions; a sample without any gives zeros
 Cost     no parameters, C P multiply-adds
 Follows  the paper
 Differs  one region, the whole map. The largest value is taken out of the exponentials, so that none overflows,
-         and the output is never cut: a negative map stays
-         negative. The gradient is that of the formula; the authors' kernels leave out how the weights change
+         and the output is never cut: a negative map stays negative. The gradient is that of the formula; the
+         authors' kernels leave out how the weights change
 """
 
 from __future__ import annotations

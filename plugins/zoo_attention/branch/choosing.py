@@ -43,9 +43,8 @@ class Choice(nn.Module):
             total = total + masking.mean(each, mask)
         hidden = batch_norm(self.norm, self.reduce(total.unsqueeze(2)).squeeze(2), None)
         scores = self.expand(functional.relu(hidden).unsqueeze(2)).squeeze(2)
-        apart = (self.groups, self.branches, -1)
-        scores = scores.unflatten(1, apart)  # (N, groups, branches, C / g)
-        scores = scores.transpose(1, 2).flatten(2)  # (N, branches, C)
+        sizes = (self.groups, self.branches, -1)
+        scores = scores.unflatten(1, sizes).transpose(1, 2).flatten(2)  # (N, branches, C)
         return torch.sigmoid(scores) if self.branches == 1 else scores.softmax(1)
 
 
