@@ -77,8 +77,10 @@ class TripletAttention(nn.Module):
         row, column, both = (part.to(x.dtype) / 3 for part in (row, column, both))  # (N, 1, ...)
         gate: Tensor = row.transpose(1, 3) + column.transpose(1, 2)  # (N, C, H, W)
         if gate.requires_grad or not eager.is_eager():
-            return gate + both
-        return gate.add_(both)
+            gate = gate + both
+        else:
+            gate.add_(both)
+        return gate
 
 
 class _Plane(nn.Module):
