@@ -30,7 +30,8 @@ class KeepBest(Callback):
         save: Called with the figures of the epoch when its model is the best so far.
         record: Called with the figures of all epochs after every epoch.
         report: Called with one line for people after every epoch.
-        compiled: Whether the first batch waits for a compiler; it is then left out of the rate of its epoch.
+        compiled: Whether the first batch of a sitting waits for a compiler; it is then left out of the rate of its
+            epoch.
 
     Attributes:
         history: Figures of each epoch, by name, with `epoch` (from 1), the `learning_rate` of its last step, its
@@ -53,6 +54,7 @@ class KeepBest(Callback):
         self._trained: float | None = None
         self._compiles = compiled
         self._compiling = self._batch_started = 0.0
+        self._compiled = 0  # batches of this epoch that waited for a compiler
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this: figures, and of an epoch that is not complete rate and seconds."""
@@ -61,14 +63,15 @@ class KeepBest(Callback):
             "best": self.best,
             "learning_rate": self._rate,
             "seconds": self._training_seconds(),
+            "compiling": self._compiling,
+            "compiled": self._compiled,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept; one of complete epochs may be without rate and seconds."""
+        """Take up what a checkpoint kept."""
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
-        self._rate, self._before = (
-            state_dict.get(name, 0.0) for name in ("learning_rate", "seconds")
-        )
+        self._rate, self._before = state_dict["learning_rate"], state_dict["seconds"]
+        self._compiling, self._compiled = state_dict["compiling"], state_dict["compiled"]
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Let the clock of an epoch that goes on go on, too."""
@@ -86,7 +89,9 @@ class KeepBest(Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         """Of the first batch take down how long it took, if it was compiled."""
         if self._compiles:
-            self._compiles, self._compiling = False, clock() - self._batch_started
+            self._compiles = False
+            self._compiling += clock() - self._batch_started
+            self._compiled += 1
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Note when the epoch's training was over."""
@@ -97,10 +102,11 @@ class KeepBest(Callback):
         trained = pl_module.train_figures(everywhere=True)
         pl_module.log_dict(trained)  # for the loggers
         batches = trainer.train_dataloader.sampler
-        compiling, self._compiling = self._compiling, 0.0
-        # The first batch is left aside, unless it is the only one.
-        apart = compiling if len(batches) > 1 else 0.0
-        samples = (len(batches) - (apart > 0.0)) * batches.batch_size
+        compiling, compiled = self._compiling, self._compiled
+        self._compiling, self._compiled = 0.0, 0
+        # They are left aside, unless there are no others.
+        apart, aside = (compiling, compiled) if len(batches) > compiled else (0.0, 0)
+        samples = (len(batches) - aside) * batches.batch_size
         figures = {
             "epoch": trainer.current_epoch + 1,
             **trained,

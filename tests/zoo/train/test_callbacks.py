@@ -23,27 +23,40 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return time
 
 
-def train(keeper: KeepBest, now: list[float], *, epochs: int, first: float, count: int) -> None:
-    """Go through epochs of batches of one second each, the very first but `first` seconds."""
+def stand_ins(*, epochs: int, count: int) -> tuple[Any, Any]:
+    """Of Lightning's trainer and of its module, for epochs of so many batches of 10."""
     labels = torch.zeros(10 * count, dtype=torch.int64)
     batches = EpochBatches(ImageSplit(labels, labels), 10, seed=0)
     task = SimpleNamespace(
         train_figures=lambda **_: {"train/loss": 1.0, "train/top1": 0.5}, log_dict=lambda _: None
     )
-    trainer: Any = SimpleNamespace(
+    trainer = SimpleNamespace(
         train_dataloader=SimpleNamespace(sampler=batches),
         callback_metrics={"validation/loss": 1.0, "validation/top1": 0.5},
         optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])],
         max_epochs=epochs,
         is_global_zero=True,
+        current_epoch=0,
     )
+    return trainer, task
+
+
+def take_batch(keeper: KeepBest, trainer: Any, now: list[float], seconds: float) -> None:
+    """Train on a batch for so long."""
+    keeper.on_train_batch_start(trainer)
+    now[0] += seconds
+    keeper.on_train_batch_end(trainer)
+
+
+def train(keeper: KeepBest, now: list[float], *, epochs: int, first: float, count: int) -> None:
+    """Go through epochs of batches of one second each, the very first but `first` seconds."""
+    trainer, task = stand_ins(epochs=epochs, count=count)
     keeper.on_train_start(trainer, task)
     for trainer.current_epoch in range(epochs):
         keeper.on_train_epoch_start(trainer, task)
         for number in range(count):
-            keeper.on_train_batch_start(trainer)
-            now[0] += first if trainer.current_epoch == number == 0 else 1.0
-            keeper.on_train_batch_end(trainer)
+            seconds = first if trainer.current_epoch == number == 0 else 1.0
+            take_batch(keeper, trainer, now, seconds)
         keeper.on_validation_start(trainer, task)
         now[0] += 7.0
         keeper.on_train_epoch_end(trainer, task)
@@ -68,6 +81,26 @@ def test_a_compiler_does_not_count_as_training(
     assert [figures["seconds"] for figures in keeper.history] == [67.0 + count, 7.0 + count]
     assert lines[0].endswith(f"  {said}")
     assert lines[1].endswith("  10 samples/s")
+
+
+def test_each_sitting_of_an_epoch_has_its_compiler(now: list[float]) -> None:
+    """Its rate is that of the batches which waited for none."""
+    trainer, task = stand_ins(epochs=1, count=5)
+    stopped, resumed = (
+        KeepBest(lambda _: None, lambda _: None, lambda _: None, compiled=True) for _ in range(2)
+    )
+    stopped.on_train_start(trainer, task)
+    stopped.on_train_epoch_start(trainer, task)
+    take_batch(stopped, trainer, now, 61.0)
+    resumed.load_state_dict(stopped.state_dict())
+    now[0] += 1_000.0
+    resumed.on_train_start(trainer, task)
+    for seconds in (41.0, 1.0, 1.0, 1.0):
+        take_batch(resumed, trainer, now, seconds)
+    resumed.on_validation_start(trainer, task)
+    resumed.on_train_epoch_end(trainer, task)
+    assert resumed.history[0]["samples_per_second"] == 10.0
+    assert resumed.history[0]["seconds"] == 105.0
 
 
 @pytest.mark.parametrize(("accelerated", "rate"), [(True, LOOKS), (False, 1)])
