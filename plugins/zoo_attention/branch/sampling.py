@@ -110,6 +110,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> 
         groups: Number of groups of channels.
     """
     number = x.shape[0]
+    if number == 0:  # a convolution has one group at least
+        return x
     conv = functional.conv1d if x.ndim == 3 else functional.conv2d
     wide = x.reshape(1, -1, *x.shape[2:])  # all samples side by side, as groups of one convolution
     padding = [side // 2 for side in weight.shape[3:]]

@@ -89,7 +89,7 @@ class BottleneckSelfAttention(nn.Module):
             place = torch.arange(side, device=x.device)
             offset = place - place.unsqueeze(1)  # key less query
             rows.append(offset.clamp(1 - self.size, self.size - 1) + self.size - 1)
-        grid = query.reshape(*query.shape[:2], *x.shape[2:], -1) * self.scale
+        grid = torch.unflatten(query, 2, x.shape[2:]) * self.scale
         scores = relative_scores(grid, list(self.offsets), rows)
         keep = reading.keys(mask)
         return scores if keep is None else scores.masked_fill(~keep.unsqueeze(1), -math.inf)

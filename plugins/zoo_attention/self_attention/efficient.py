@@ -15,6 +15,7 @@ Differs  heads are the authors' addition (cmsflash/efficient-attention, read for
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from zoo import AttentionMap
@@ -76,5 +77,5 @@ class EfficientAttention(nn.Module):
         check_call(self, x, mask)
         row = reading.tokens(x, mask)
         key = reading.softmax(self.key(row).transpose(1, 2), mask)  # (N, h, P)
-        key = key.reshape(row.shape[0], self.num_heads, -1, row.shape[1])
+        key = torch.unflatten(key, 1, (self.num_heads, -1))
         return split_heads(self.query(row), self.num_heads).softmax(3), key, row

@@ -106,7 +106,7 @@ class HaloAttention(nn.Module):
         place = torch.arange(self.block_size, device=x.device)
         reach = torch.arange(self.block_size + 2 * self.halo_size, device=x.device)
         rows = reach - place.unsqueeze(1) + self.block_size - 1
-        grid = query.reshape(*query.shape[:2], *[self.block_size] * self.ndim, -1) * self.scale
+        grid = torch.unflatten(query, 2, [self.block_size] * self.ndim) * self.scale
         scores = relative_scores(grid, list(self.offsets), [rows] * self.ndim)
         if self.use_zero_padding:
             there = inside[:, None, :, None].to(key.dtype)

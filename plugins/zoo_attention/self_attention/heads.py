@@ -10,7 +10,7 @@ from zoo import InvalidValue
 
 def split_heads(row: Tensor, num_heads: int) -> Tensor:
     """Return tokens (N, L, C) as (N, heads, L, C / heads)."""
-    return row.reshape(*row.shape[:2], num_heads, -1).transpose(1, 2)
+    return torch.unflatten(row, 2, (num_heads, -1)).transpose(1, 2)
 
 
 def join_heads(heads: Tensor) -> Tensor:

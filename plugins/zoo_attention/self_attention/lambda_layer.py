@@ -87,15 +87,14 @@ class LambdaLayer(nn.Module):
         flat = None if mask is None else mask.flatten(1)
         query = normalizing.batch_norm(self.norm_query, row[:, : self.widths[0]], flat)
         value = normalizing.batch_norm(self.norm_value, row[:, -self.widths[2] :], flat)
-        samples = x.shape[0]
         value = masking.fill(value, flat, 0.0)
-        value = value.reshape(samples, -1, self.depth, value.shape[2])  # (N, v, u, P)
-        query = query.reshape(samples, self.num_heads, -1, query.shape[2])  # (N, heads, k, P)
+        value = torch.unflatten(value, 1, (-1, self.depth))  # (N, v, u, P)
+        query = torch.unflatten(query, 1, (self.num_heads, -1))  # (N, heads, k, P)
         content = torch.einsum("nkup,nvup->nvk", key.to(value.dtype), value)
         conv = functional.conv1d if self.ndim == 1 else functional.conv2d
-        plane = value.flatten(0, 1).reshape(-1, self.depth, *x.shape[2:])  # (N v, u, *spatial)
+        plane = torch.unflatten(value.flatten(0, 1), 2, x.shape[2:])  # (N v, u, *spatial)
         place = conv(plane, self.embedding, padding=self.embedding.shape[2] // 2)
-        place = place.reshape(samples, -1, *place.shape[1:2], value.shape[3])  # (N, v, k, P)
+        place = torch.unflatten(place, 0, value.shape[:2]).flatten(3)  # (N, v, k, P)
         y = torch.einsum("nhkp,nvkp->nhvp", query, place + content.unsqueeze(3))
         return y.reshape(x.shape).to(x.dtype)
 
@@ -113,4 +112,4 @@ class LambdaLayer(nn.Module):
         check_call(self, x, mask)
         row = self.project(reading.tokens(x, mask)).transpose(1, 2)
         key = reading.softmax(row[:, self.widths[0] : -self.widths[2]], mask)
-        return row, key.reshape(x.shape[0], -1, self.depth, key.shape[2])
+        return row, torch.unflatten(key, 1, (-1, self.depth))

@@ -78,7 +78,7 @@ class OutlookAttention(nn.Module):
         value = reading.as_map(self.value(row), x)
         near = self._unfold(value)  # (N, C K, P)
         sizes = (self.num_heads, self.channels // self.num_heads, weights.shape[3])
-        near = near.reshape(x.shape[0], *sizes, -1).permute(0, 1, 4, 3, 2)  # (N, heads, P, K, d)
+        near = torch.unflatten(near, 1, sizes).permute(0, 1, 4, 3, 2)  # (N, heads, P, K, d)
         read = weights.to(near.dtype) @ near  # (N, heads, P, K, d)
         read = self._fold(read.permute(0, 1, 4, 3, 2).flatten(1, 3).to(x.dtype), x)
         y = reading.as_map(self.merge(read.flatten(2).transpose(1, 2)), x)
@@ -113,6 +113,5 @@ class OutlookAttention(nn.Module):
         """Return (N, C K, P) added up where it belongs, (N, C, *spatial)."""
         size = tuple(x.shape[2:]) if self.ndim == 2 else (1, x.shape[2])
         padding = tuple(k // 2 for k in self.kernel)
-        return functional.fold(near, size, self.kernel, padding=padding).reshape(
-            x.shape[0], -1, *x.shape[2:]
-        )
+        plane = functional.fold(near, size, self.kernel, padding=padding)
+        return plane if self.ndim == 2 else plane.squeeze(2)

@@ -22,7 +22,7 @@ def tokens(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def as_map(rows: Tensor, x: Tensor) -> Tensor:
     """Return tokens (N, L, D) as a map (N, D, *spatial) of the size and dtype of x."""
-    return rows.transpose(1, 2).reshape(rows.shape[0], -1, *x.shape[2:]).to(x.dtype)
+    return torch.unflatten(rows.transpose(1, 2), 2, x.shape[2:]).to(x.dtype)
 
 
 def real(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -50,7 +50,7 @@ def joined(blocks: Tensor, x: Tensor, size: int) -> Tensor:
         block = (block.unsqueeze(1) * number + place // size).flatten()
         within = (within.unsqueeze(1) * size + place % size).flatten()
     tokens = blocks.flatten(0, 1)[block * blocks.shape[1] + within]  # (N P, D)
-    return tokens.reshape(x.shape[0], -1, blocks.shape[2])
+    return torch.unflatten(tokens, 0, (x.shape[0], _product(list(x.shape[2:]))))
 
 
 def _product(numbers: list[int]) -> int:
