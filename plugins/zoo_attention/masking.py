@@ -2,7 +2,8 @@
 
 Masked values are replaced, not multiplied by 0, so that even NaN and infinity there do no harm to what comes
 out at real positions. That holds forwards only: x times a gate hands them back where they stood, and the
-gradient of the gate, a sum over all positions, reads them. Who trains fills x before. A sample without any real position gives zeros.
+gradient of the gate, a sum over all positions, reads them. Who trains fills x before.
+A sample without any real position gives zeros.
 """
 
 from __future__ import annotations
