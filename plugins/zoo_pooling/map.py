@@ -7,7 +7,7 @@ Formula  head_i = softmax(q_i K_i^T / sqrt(d)) V_i, with q = W_q s, K = W_k x, V
 Shapes   x (N, C, *spatial) -> y (N, C), same dtype and device
 Mask     masked positions are not read; a sample without any real one gives zeros
 Cost     4 C^2 + 2 m C + 8 C + m parameters, 2 C^2 P + 2 C P + 2 C^2 + 2 m C multiply-adds, m = floor(mlp_ratio C)
-Follows  arXiv 2106.04560; where it is silent, timm
+Follows  the second paper, arXiv 2106.04560; where it is silent, timm
 Differs  without the multi-layer part (`use_mlp`) y is z. Equal to timm's AttentionPoolLatent with a LayerNorm
 """
 

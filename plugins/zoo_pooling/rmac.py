@@ -11,8 +11,7 @@ Cost     no parameters, no multiply-adds. C P comparisons for each of the window
 Follows  the paper; how many regions, a public toolbox
 Differs  no whitening of f_R. m is 2 to 7 unless H = W, and the sum may hold the whole map as one more region
          (`use_whole`), as in the retrieval toolbox of F. Radenovic (cirtorch), where the last division is a
-         layer of its own; its start of a region, a float floored, is a whole division here. A sequence is
-         its own short side
+         layer of its own. A region starts by a whole division, there a float floored. A sequence is its short side
 """
 
 from __future__ import annotations

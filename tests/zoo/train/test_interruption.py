@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,10 @@ def test_a_run_stopped_inside_an_epoch_ends_as_one_that_was_not(
 def test_a_run_may_be_stopped_again_and_again(
     data: Data, new_model: NewModel, whole: Path, folder: Path
 ) -> None:
-    """By a scheduler or a closed terminal, every five batches; the learning rate is not taken down anew."""
+    """By the signal of a scheduler, every five batches; the learning rate is not taken down anew."""
     sittings = 1
     with pytest.raises(Interrupted, match="after batch 5 of 10"):
-        fit(at_batch(new_model(), 5, lambda: send(signal.SIGHUP)), data, RECIPE, RunFolder(folder))
+        fit(at_batch(new_model(), 5, lambda: send(signal.SIGTERM)), data, RECIPE, RunFolder(folder))
     while not (folder / "result.json").exists():
         sittings += 1
         model = at_batch(new_model(), 5, lambda: send(signal.SIGTERM))
@@ -176,6 +177,21 @@ def test_ctrl_c_again_stops_at_once(
     assert (folder / "last.ckpt").read_bytes() == kept
     resume(data, new_model, folder)
     assert_same(folder, whole)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_stops_unless_it_is_ignored(
+    data: Data, new_model: NewModel, folder: Path, ignored: bool
+) -> None:
+    """As `nohup` has it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    model = at_batch(new_model(), 3, lambda: send(signal.SIGHUP))
+    try:
+        with nullcontext() if ignored else pytest.raises(Interrupted, match="after batch 3 of 10"):
+            fit(model, data, RECIPE, RunFolder(folder))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (folder / "result.json").exists() is ignored
 
 
 def test_a_signal_that_a_launcher_passes_on_is_the_same_one(
