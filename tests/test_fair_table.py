@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from zoo.cli.terminal import figure
-from zoo.train.comparison import Row, make_rows, read_run
+from zoo.train.comparison.rows import Row, make_rows
+from zoo.train.comparison.runs import read_run
 from zoo.train.plan import Plan, read_plan
 
 ROOT = Path(__file__).parents[1]

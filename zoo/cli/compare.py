@@ -14,7 +14,8 @@ from zoo.cli.terminal import say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
-    from zoo.train.comparison import Row, Verdict
+    from zoo.train.comparison.judging import Verdict
+    from zoo.train.comparison.rows import Row
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -74,7 +75,8 @@ def run(args: Namespace) -> int:
 
 def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     from zoo.api import compose
-    from zoo.train.comparison import make_rows, read_run
+    from zoo.train.comparison.rows import make_rows
+    from zoo.train.comparison.runs import read_run
     from zoo.train.plan import read_plan
     from zoo.train.run_folder import RunFolder
     from zoo.weights import without_pretrained
@@ -111,7 +113,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
     """Measure the models of runs that lack the figure, and write it down in their folders."""
     from zoo.api import load
     from zoo.cli.unseen import trained, unseen_request
-    from zoo.train.comparison import read_run
+    from zoo.train.comparison.runs import read_run
     from zoo.train.data.for_model import data_for, tokens_of
     from zoo.train.evaluation import evaluate
     from zoo.train.run_folder import RunFolder
@@ -143,7 +145,8 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
 def _compare_models(args: Namespace) -> None:
     from zoo.cli.opening import open_model, provenance
     from zoo.cli.unseen import choose, trained, unseen_request
-    from zoo.train.comparison import Row, judge_models
+    from zoo.train.comparison.judging import judge_models
+    from zoo.train.comparison.rows import Row
     from zoo.train.data.for_model import data_for
     from zoo.train.evaluation import evaluate
 
@@ -197,7 +200,7 @@ def _lines(
 ) -> list[Line]:
     from zoo.composition.costs import cost
     from zoo.composition.timing import latencies
-    from zoo.train.comparison import intervals, judge
+    from zoo.train.comparison.judging import intervals, judge
 
     if verdicts is None:
         verdicts = judge(rows, _row_called(rows, args.against))

@@ -10,7 +10,8 @@ from zoo.cli.terminal import figure, table, wrap
 from zoo.errors import counted, some
 
 if TYPE_CHECKING:
-    from zoo.train.comparison import Row, Verdict
+    from zoo.train.comparison.judging import Verdict
+    from zoo.train.comparison.rows import Row
     from zoo.train.plan import Plan, Training
 
 _HEADINGS = (
@@ -94,7 +95,7 @@ class Table(NamedTuple):
         return list(self.plan.missing(line.row for line in self.lines))
 
     def _notes(self) -> Iterator[str]:
-        from zoo.train.comparison import pooled
+        from zoo.train.comparison.judging import pooled
 
         tested = any(line.verdict and line.verdict.probability is not None for line in self.lines)
         spread = pooled(line.row for line in self.lines)

@@ -113,7 +113,7 @@ def _has_ended(folder: RunFolder, training: Training, plan: Plan) -> bool:
     Raises:
         InvalidValue: The folder holds another one.
     """
-    from zoo.train.comparison import asked_run
+    from zoo.train.comparison.runs import asked_run
 
     if folder.is_run and plan.training_of(asked_run(folder.path)) != training:
         raise InvalidValue(

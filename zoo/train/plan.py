@@ -28,7 +28,8 @@ from zoo.errors import InvalidValue, ZooError
 from zoo.grammar import parse
 from zoo.registry.reader import read_yaml
 from zoo.spec import Spec
-from zoo.train.comparison import Row, Run
+from zoo.train.comparison.rows import Row
+from zoo.train.comparison.runs import Run
 from zoo.train.data.request import Treatment, unusual
 from zoo.train.recipe import Recipe, recipe_for
 from zoo.train.subject import Subject

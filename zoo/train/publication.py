@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InvalidValue
-from zoo.train.comparison import make_rows, read_run
+from zoo.train.comparison.rows import make_rows
+from zoo.train.comparison.runs import read_run
 from zoo.train.run_folder import RunFolder
 
 _DIGITS = 6  # of a share, as in the metrics of a file

@@ -8,7 +8,9 @@ import pytest
 
 from zoo.errors import InvalidValue
 from zoo.spec import Spec
-from zoo.train.comparison import Run, judge, make_rows
+from zoo.train.comparison.judging import judge
+from zoo.train.comparison.rows import make_rows
+from zoo.train.comparison.runs import Run
 from zoo.train.plan import read_plan
 from zoo.train.recipe import recipe_for
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import InvalidValue, UnknownName
-from zoo.train.comparison import Which
+from zoo.train.comparison.runs import Which
 from zoo.train.publication import figures_of_runs
 from zoo.train.run_folder import RunFolder
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from zoo.train.dunnett import probabilities
+from zoo.train.comparison.dunnett import probabilities
 
 # Red blood counts of animals without a drug, and with each of two: the example of 1955.
 CONTROL = (7.40, 8.50, 7.20, 8.24, 9.84, 8.32)

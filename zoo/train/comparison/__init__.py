@@ -1,0 +1,1 @@
+"""Comparing trainings and models: which is better, and which differences are noise."""
