@@ -55,6 +55,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="train through torch.compile: a minute or so to begin with, less time an epoch",
     )
     parser.add_argument(
+        "--shard",
+        action="store_true",
+        help="in several processes: share weights, gradients and the optimizer's state out over them (FSDP), instead "
+        "of a copy in each",
+    )
+    parser.add_argument(
         "--tensorboard", action="store_true", help="write logs for TensorBoard beside the CSV"
     )
 

@@ -111,6 +111,7 @@ def fit_run(
             run=about,
             resume=about is None,
             compiled=args.compile,
+            shared=args.shard,
             progress=sys.stdout.isatty(),
             tensorboard=args.tensorboard,
             report=say,

@@ -27,7 +27,7 @@ class KeepBest(Callback):
     The best is the one with the highest validation accuracy; of equals, the one with the lowest loss.
 
     Args:
-        save: Called with the figures of the epoch when its model is the best so far.
+        save: Called with the figures of the epoch when its model is the best so far, in every process.
         record: Called with the figures of all epochs after every epoch.
         report: Called with one line for people after every epoch.
         compiled: Whether the first batch of a sitting waits for a compiler; it is then left out of the rate of its
@@ -122,10 +122,10 @@ class KeepBest(Callback):
         self.history.append(figures)
         better = not self.best or _goodness(figures) > _goodness(self.best)
         self.best = figures if better else self.best
-        if not trainer.is_global_zero:
-            return
         if better:
             self.save(figures)
+        if not trainer.is_global_zero:
+            return
         self.record(self.history)  # last: an epoch that is told of has its model
         first = f" after {compiling:.0f} s for the first batch, compiled" if compiling else ""
         self.report(_line(figures, trainer.max_epochs, best=self.best is figures, first=first))

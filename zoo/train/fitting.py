@@ -17,7 +17,7 @@ from zoo.train.curves import draw_curves
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import ImageSplit
 from zoo.train.normalization import Normalization
-from zoo.train.processes import Processes
+from zoo.train.processes import Processes, of_all
 from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
 from zoo.train.resuming import check_resumable
@@ -58,6 +58,7 @@ def fit(
     run: dict[str, Any] | None = None,
     resume: bool = False,
     compiled: bool = False,
+    shared: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
     report: Callable[[str], None] | None = None,
@@ -72,6 +73,7 @@ def fit(
         run: What else to write into `run.json`, e.g. where the data came from.
         resume: Go on from the checkpoint in `folder`.
         compiled: Train through torch.compile.
+        shared: Share the model out over the processes, instead of a copy in each.
         progress: Show a bar.
         tensorboard: Write logs for TensorBoard, too.
         report: Called with a line for people after each epoch.
@@ -87,13 +89,17 @@ def fit(
     from zoo.train.epoch_state import EpochState
     from zoo.train.interruption import Interruption
     from zoo.train.loading import ResumableBatches, WholeBatches
+    from zoo.train.sharding import SharedTask
     from zoo.train.task import Task
 
     check_fit(model, data, recipe, compiled=compiled)
     processes = Processes.here()
+    if shared:
+        _check_sharing(recipe, processes, compiled=compiled)
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
-    task = Task(model.train(), recipe, recipe.epochs * len(train), compiled=compiled)
+    make_task = SharedTask if shared else partial(Task, compiled=compiled)
+    task = make_task(model.train(), recipe, recipe.epochs * len(train))
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
     report = report or (lambda _: None)
@@ -108,7 +114,9 @@ def fit(
 
         def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:
             with nullcontext() if average is None else average.in_place():
-                folder.save_model(model, which, started, figures)
+                whole = task.whole()
+                if processes.first:
+                    folder.save_model(whole, which, started, figures)
 
         keeper = KeepBest(partial(save, "best"), folder.write_history, report, compiled=compiled)
         interruption = Interruption(folder.checkpoint, report)
@@ -123,7 +131,7 @@ def fit(
                     recipe,
                     folder,
                     [keeper, *others],
-                    processes,
+                    processes.trainer_options(shared=shared),
                     progress=progress,
                     tensorboard=tensorboard,
                 ),
@@ -135,15 +143,16 @@ def fit(
                 go_on=processes.command(folder.resume_command),
             )
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
-        if processes.first and not ended:
+        if not of_all(ended)[0]:
             save("last", keeper.history[-1])
-            folder.write_result(started, keeper.best, keeper.history, seconds)
-            draw_curves(
-                keeper.history,
-                folder.curves,
-                title=f"{folder.path.name}: {data.name}",
-                best_epoch=int(keeper.best["epoch"]),
-            )
+            if processes.first:
+                folder.write_result(started, keeper.best, keeper.history, seconds)
+                draw_curves(
+                    keeper.history,
+                    folder.curves,
+                    title=f"{folder.path.name}: {data.name}",
+                    best_epoch=int(keeper.best["epoch"]),
+                )
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds)
 
 
@@ -230,11 +239,30 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -
             )
 
 
+def _check_sharing(recipe: Recipe, processes: Processes, *, compiled: bool) -> None:
+    """See that a model can be shared out.
+
+    Raises:
+        InvalidValue: It cannot; the message says why.
+    """
+    if processes.size == 1:
+        raise InvalidValue(
+            "A model is shared out over several processes, and this is the only one. Start them with torchrun "
+            "--nproc-per-node N -m zoo train, or leave --shard out."
+        )
+    if compiled:
+        raise InvalidValue("--shard and --compile do not go together; leave one of them out.")
+    if recipe.average is not None:
+        raise InvalidValue(
+            "The recipe's average keeps a whole copy of the weights in each process; leave it out, or --shard."
+        )
+
+
 def _trainer(
     recipe: Recipe,
     folder: RunFolder,
     callbacks: list[Any],
-    processes: Processes,
+    devices: dict[str, Any],
     *,
     progress: bool,
     tensorboard: bool,
@@ -260,7 +288,7 @@ def _trainer(
     return Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
-        **processes.trainer_options(),
+        **devices,
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
         gradient_clip_val=recipe.gradient_clip,
         logger=loggers,

@@ -152,6 +152,10 @@ class Task(LightningModule):
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
+    def whole(self) -> Model:
+        """The model with all its weights, to be saved."""
+        return self.model
+
     def _prepare(self, x: Tensor) -> Tensor:
         if self.recipe.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)

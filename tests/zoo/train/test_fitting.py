@@ -480,6 +480,38 @@ def test_what_cannot_be_compiled_is_refused(folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("processes", "average", "compiled", "message"),
+    [
+        (
+            1,
+            None,
+            False,
+            r"this is the only one\. Start them with torchrun .* or leave --shard out",
+        ),
+        (2, None, True, "--shard and --compile do not go together"),
+        (2, 0.9, False, "average keeps a whole copy .*; leave it out, or --shard"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(
+    processes: int,
+    average: float | None,
+    compiled: bool,
+    message: str,
+    data: Data,
+    new_model: NewModel,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is written."""
+    here = Processes(rank=0, size=processes, local_size=processes)
+    monkeypatch.setattr(Processes, "here", lambda: here)
+    recipe = msgspec.structs.replace(RECIPE, average=average)
+    with pytest.raises(InvalidValue, match=message):
+        fit(new_model(), data, recipe, RunFolder(folder), compiled=compiled, shared=True)
+    assert not folder.exists()
+
+
 def test_models_that_take_no_mask_are_refused_for_several_lengths(folder: Path) -> None:
     """With the part that cannot honour one."""
     data = _sequences("text")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from PIL import Image
 
 import zoo
 from zoo.errors import InvalidValue
@@ -37,6 +38,15 @@ spec:
   backbone: {name: text_cnn, embedding_dim: 8, maps: 8, kernel_sizes: [1, 2]}
   head: {name: max, dropout: 0.3}
 recipe: {epochs: 3, batch_size: 16, augment: [word_dropout], average: 0.9, schedule: cosine, seed: 1}
+"""
+# And with all that a step may do to weights, and norms that keep statistics.
+IMAGE_SPEC = """\
+spec:
+  input: {kind: image, channels: 3, size: [8, 8]}
+  backbone: {name: plain_cnn, widths: [4, 8], depths: [1, 1]}
+  attention: {name: se, slot: stage, reduction: 2}
+  head: {name: avg}
+recipe: {epochs: 3, batch_size: 16, learning_rate: 0.01, gradient_clip: 0.1, channels_last: true, seed: 1}
 """
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
@@ -85,12 +95,13 @@ def write_texts(folder: Path, spec: str, count: int) -> None:
     (folder / "spec.yaml").write_text(spec)
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Each with half of every batch: the losses of all epochs are those of one process."""
+@pytest.mark.parametrize("how", [(), ("--shard",)], ids=["copies", "shares"])
+def test_two_processes_train_as_one(how: tuple[str, ...], tmp_path: Path) -> None:
+    """Each with half of every batch, and a copy of the model or a share: the losses are those of one process."""
     write_texts(tmp_path, SPEC, 130)
     folders = (tmp_path / "one", tmp_path / "two")
     one = finish(start(*beginning(tmp_path, folders[0])), folders[0])
-    two = finish(start(*TORCHRUN, "2", *beginning(tmp_path, folders[1])), folders[1])
+    two = finish(start(*TORCHRUN, "2", *beginning(tmp_path, folders[1]), *how), folders[1])
     for name in ("train/loss", "train/top1", "validation/loss", "validation/top1"):
         expected = [figures[name] for figures in one]
         assert [figures[name] for figures in two] == pytest.approx(expected, rel=1e-4)
@@ -111,16 +122,20 @@ def terminate_one(launcher: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [interrupt_all, terminate_one])
+@pytest.mark.parametrize(
+    ("stop", "how"),
+    [(interrupt_all, ()), (terminate_one, ()), (interrupt_all, ("--shard",))],
+    ids=["all", "one", "all-shares"],
+)
 def test_two_processes_stop_inside_an_epoch_and_go_on(
-    stop: Callable[[int], None], tmp_path: Path
+    stop: Callable[[int], None], how: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Both at the same batch, whoever was asked; and they end as if nobody had stopped them."""
-    write_texts(tmp_path, RANDOM_SPEC, 1500)
+    write_texts(tmp_path, RANDOM_SPEC.replace("average: 0.9, " if how else "", ""), 1500)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = finish(start(*TORCHRUN, "2", *beginning(tmp_path, whole)), whole)
+    expected = finish(start(*TORCHRUN, "2", *beginning(tmp_path, whole), *how), whole)
 
-    process = start(*TORCHRUN, "2", *beginning(tmp_path, broken))
+    process = start(*TORCHRUN, "2", *beginning(tmp_path, broken), *how)
     while not (broken / "metrics.csv").exists() and process.poll() is None:
         time.sleep(0.02)
     stop(process.pid)
@@ -129,7 +144,7 @@ def test_two_processes_stop_inside_an_epoch_and_go_on(
     resumed = ["-m", "zoo", "train", "--resume", str(broken)]
     alone = start(*resumed)
     assert "with 2 processes; resume it with as many" in " ".join(alone.communicate()[1].split())
-    figures = finish(start(*TORCHRUN, "2", *resumed), broken)
+    figures = finish(start(*TORCHRUN, "2", *resumed, *how), broken)
     times = {"seconds", "samples_per_second"}
     for row, other in zip(figures, expected, strict=True):
         assert {name: row[name] for name in row.keys() - times} == {
@@ -138,6 +153,33 @@ def test_two_processes_stop_inside_an_epoch_and_go_on(
     for name in ("best.safetensors", "last.safetensors"):
         tensors, others = (zoo.load(run / name).state_dict() for run in (broken, whole))
         assert all(torch.equal(tensors[name], others[name]) for name in others)
+
+
+@pytest.mark.slow
+def test_shares_of_a_model_are_trained_as_copies_of_it(tmp_path: Path) -> None:
+    """The same weights come of it, and the same statistics: those of the first process."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(96):
+        image = torch.randint(60, (8, 8, 3), generator=generator, dtype=torch.uint8)
+        path = tmp_path / "images" / ("light" if number % 2 else "dark") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image + number % 2 * 60).numpy()).save(path)
+    (tmp_path / "spec.yaml").write_text(IMAGE_SPEC)
+    words = ["-m", "zoo", "train", str(tmp_path / "spec.yaml"), "--data", str(tmp_path / "images")]
+    runs = {"copies": [], "shares": ["--shard"]}
+    figures = {
+        name: finish(
+            start(*TORCHRUN, "2", *words, "--output", str(tmp_path / name), *how), tmp_path / name
+        )
+        for name, how in runs.items()
+    }
+    for row, other in zip(*figures.values(), strict=True):
+        for name in ("train/loss", "validation/loss", "validation/top1"):
+            assert row[name] == pytest.approx(other[name], rel=1e-4)
+    copies, shares = (zoo.load(tmp_path / name / "last.safetensors").state_dict() for name in runs)
+    for name, value in copies.items():
+        torch.testing.assert_close(shares[name], value, rtol=1e-3, atol=1e-4)
+    assert any("running_mean" in name for name in copies)
 
 
 def test_a_process_of_its_own_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
