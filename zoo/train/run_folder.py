@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValue
 from zoo.files import locked, read_whole, reserved, write_atomically
+from zoo.spec import Spec
 from zoo.train.data.request import told, unusual
 
 if TYPE_CHECKING:
@@ -236,9 +237,10 @@ class RunFolder:
     @staticmethod
     def conditions(run: Mapping[str, Any]) -> dict[str, Any]:
         """What a run depends on beside spec, recipe and data, as far as it is out of the ordinary."""
-        before = run.get("started_from")
-        # Pretrained weights stand in the spec.
-        started = {} if not before or "pretrained" in before else {"started_from": before}
+        before = run.get("started_from") or {}
+        if "pretrained" in before and Spec.from_data(run["spec"]).backbone.pretrained:
+            before = {}  # the spec says it, but for older runs
+        started = {"started_from": before} if before else {}
         return {**unusual(run.get("request") or {}), **started}
 
     def evaluations(self, which: Literal["best", "last"]) -> dict[str, float]:

@@ -101,3 +101,13 @@ def test_runs_that_began_otherwise_are_rows_of_their_own(make_run: MakeRun) -> N
     assert "pretrained=true" in rows[1].title
     assert "started_from" not in rows[1].title
     assert "split_seed 3" in rows[2].title
+
+
+def test_an_older_run_with_pretrained_weights_is_none_without(make_run: MakeRun) -> None:
+    """Its spec does not say that it began with them; what was noted beside it does."""
+    folders = [make_run(name, 0.8) for name in "ab"]
+    run = json.loads((folders[1] / "run.json").read_text())
+    before = {"started_from": {"pretrained": "timm/net"}}
+    (folders[1] / "run.json").write_text(json.dumps({**run, **before}))
+    rows = make_rows([read_run(folder) for folder in folders], "validation/top1")
+    assert [row.title for row in rows] == ["none", "none, started_from pretrained=timm/net"]
