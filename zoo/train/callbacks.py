@@ -71,7 +71,9 @@ class KeepBest(Callback):
         """Take up what a checkpoint kept."""
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
         self._rate, self._before = state_dict["learning_rate"], state_dict["seconds"]
-        self._compiling, self._compiled = state_dict["compiling"], state_dict["compiled"]
+        # One of before compilers were told apart has neither.
+        self._compiling = state_dict.get("compiling", 0.0)
+        self._compiled = state_dict.get("compiled", 0)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Let the clock of an epoch that goes on go on, too."""

@@ -103,6 +103,20 @@ def test_each_sitting_of_an_epoch_has_its_compiler(now: list[float]) -> None:
     assert resumed.history[0]["seconds"] == 105.0
 
 
+def test_an_older_checkpoint_is_taken_up(now: list[float]) -> None:
+    """It says nothing of a compiler."""
+    keeper = KeepBest(lambda _: None, lambda _: None, lambda _: None)
+    kept = keeper.state_dict()
+    for name in ("compiling", "compiled"):
+        del kept[name]
+    keeper.load_state_dict({**kept, "seconds": 50.0})
+    trainer, task = stand_ins(epochs=1, count=5)
+    keeper.on_train_start(trainer, task)
+    keeper.on_validation_start(trainer, task)
+    keeper.on_train_epoch_end(trainer, task)
+    assert keeper.history[0]["samples_per_second"] == 1.0
+
+
 @pytest.mark.parametrize(("accelerated", "rate"), [(True, LOOKS), (False, 1)])
 def test_a_bar_seldom_makes_a_device_wait(
     monkeypatch: pytest.MonkeyPatch, accelerated: bool, rate: int
