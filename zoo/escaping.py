@@ -6,6 +6,8 @@ or begin a line of its own is shown as an escape instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def printable(text: object) -> str:
     r"""Return `text` in one line, with everything that does not print as itself escaped (`\x1b`)."""
@@ -15,3 +17,9 @@ def printable(text: object) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in plain
     )
+
+
+def encodable(text: str, stream: Any) -> str:
+    r"""Return `text` with an escape (`\u20ac`) for each character that a stream's encoding lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from zoo.errors import ZooError, percent
+from zoo.escaping import encodable
 from zoo.escaping import printable as printable  # noqa: PLC0414 - for commands, too
 
 _GAP = "  "
@@ -181,9 +182,7 @@ def _is_share(name: str, mean: float) -> bool:
 
 
 def _write(stream: Any, lines: Iterable[str]) -> None:
-    text = "".join(f"{printable(line)}\n" for line in lines)
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    _put(stream, text.encode(encoding, "backslashreplace").decode(encoding))
+    _put(stream, encodable("".join(f"{printable(line)}\n" for line in lines), stream))
 
 
 def _put(stream: Any, text: str) -> None:

@@ -112,7 +112,7 @@ def fit_run(
             resume=about is None,
             compiled=args.compile,
             shared=args.shard,
-            progress=sys.stdout.isatty(),
+            progress=sys.stdout is not None and sys.stdout.isatty(),
             tensorboard=args.tensorboard,
             report=say,
         )

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
 from zoo.errors import percent
-from zoo.escaping import printable
+from zoo.escaping import encodable, printable
 from zoo.train.task import LOOKS
 
 clock = time.monotonic  # in seconds
@@ -187,8 +187,10 @@ class Progress(TQDMProgressBar):
 
 def write_line(text: str) -> None:
     """Write a line for people, above the progress bar if there is one."""
+    if sys.stdout is None:  # closed by whoever started the process
+        return
     with suppress(OSError):  # a training outlives whoever reads what it says
-        tqdm.write(printable(text), file=sys.stdout)
+        tqdm.write(encodable(printable(text), sys.stdout), file=sys.stdout)
         sys.stdout.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,6 +135,20 @@ def test_a_training_outlives_whoever_reads_it(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(callbacks.tqdm, "write", closed)
     callbacks.write_line("epoch 1")
+
+
+def test_a_training_needs_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever started it may have closed it."""
+    monkeypatch.setattr("sys.stdout", None)
+    callbacks.write_line("epoch 1")
+
+
+def test_a_line_is_written_in_whatever_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that it lacks letters for ends no training."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    callbacks.write_line("in runs/größe")
+    assert written.getvalue() == b"in runs/gr\\xf6\\xdfe\n"
 
 
 def test_names_in_a_line_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
