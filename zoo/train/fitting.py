@@ -215,7 +215,9 @@ def check_fit(model: Model, data: Data, recipe: Recipe, *, compiled: bool = Fals
 
 
 def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -> None:
-    from zoo.train.augmentation import kind_changed_by
+    import torch
+
+    from zoo.train.augmentation import kind_changed_by, make_augmentation
     from zoo.train.task import find_spectrogram
 
     kind = data.source.kind
@@ -232,6 +234,8 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -
             raise InvalidValue(
                 f"The recipe's {step['name']} changes inputs of kind {place!r}; {data.name} is of kind {kind!r}."
             )
+        elif isinstance(data.train, ImageSplit):  # which may be too small for it
+            make_augmentation(step)(data.train.images[:1], torch.Generator())
     for option in ("mixup", "whiten", "channels_last"):
         if getattr(recipe, option) and kind != "image":
             raise InvalidValue(

@@ -434,6 +434,16 @@ def test_recipes_of_another_kind_are_refused(
     assert not folder.exists()
 
 
+def test_augmentations_that_images_are_too_small_for_are_refused(
+    data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """Before a folder holds what could only be resumed to the same end."""
+    recipe = Recipe.from_data({"augment": ["flip", {"name": "crop", "padding": 8}]})
+    with pytest.raises(InvalidValue, match="crop: padding 8 would move images of 8x8 out of"):
+        fit(new_model(), data, recipe, RunFolder(folder))
+    assert not folder.exists()
+
+
 @pytest.mark.slow
 def test_a_compiled_training_goes_as_one_that_is_not(
     data: Data, new_model: NewModel, tmp_path: Path
