@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from zoo.cli.beginning import begin
 from zoo.cli.data_arguments import data_words
 from zoo.cli.resuming import resume
-from zoo.cli.terminal import say
 from zoo.cli.training import OVERRIDES
 from zoo.errors import InvalidValue, UnknownName, near_misses
 from zoo.train.data.request import PLANNED, USUAL
@@ -37,7 +36,6 @@ def train_planned(args: Namespace) -> int:
     """
     from zoo.train import require_lightning
     from zoo.train.plan import read_plan
-    from zoo.train.processes import Processes
     from zoo.train.run_folder import RunFolder, Taken
 
     _check_words(args)
@@ -48,6 +46,9 @@ def train_planned(args: Namespace) -> int:
     if args.data is None:
         raise InvalidValue(f"The plan is for {plan.data}; say where they are: --data (and --root).")
     require_lightning()
+    from zoo.train.callbacks import write_line
+    from zoo.train.processes import Processes
+
     if Processes.here().size > 1:
         raise InvalidValue(
             "A plan's trainings are of one process each; start the command several times instead, once a core."
@@ -63,13 +64,13 @@ def train_planned(args: Namespace) -> int:
             with folder.reserved(resume=False):
                 if _has_ended(folder, training, plan):  # by another process, a moment ago
                     continue
-                say(title)
+                write_line(title)
                 begun = folder.is_run and folder.has_begun
                 code = (
                     resume(args, folder) if begun else begin(args, plan.subject(training), folder)
                 )
         except Taken:
-            say(f"{title}: another process trains it.")
+            write_line(f"{title}: another process trains it.")
             elsewhere.append(folder)
             continue
         if code:
@@ -77,7 +78,7 @@ def train_planned(args: Namespace) -> int:
     going = [folder.path.name for folder in elsewhere if not folder.ended]
     rest = f", but for {', '.join(going)}, which other processes train" if going else ""
     words = join(["--plan", args.plan, *data_words(vars(args))])
-    say(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
+    write_line(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
     return 0
 
 

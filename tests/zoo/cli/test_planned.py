@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -169,6 +170,20 @@ def test_what_another_process_trains_is_left_to_it(
     assert ended(tmp_path / "runs") == ["none-seed1"]
     assert "but for none-seed0, which other processes train" in capsys.readouterr().out
     assert not list(taken.iterdir())
+
+
+def test_all_is_trained_though_nobody_reads_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two trainings as within one: it is read by `head`, say."""
+
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert main([*words, "--only", "none"]) == 0
+    assert ended(tmp_path / "runs") == ["none-seed0", "none-seed1"]
 
 
 def test_no_other_process_begins_what_is_being_read_for(
