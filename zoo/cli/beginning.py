@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from zoo.cli.origin import Origin, find_origin
 from zoo.cli.reproducing import check_reproducible, check_samples, compare
 from zoo.cli.training import fit_run, initial_model, overrides, prepare
 from zoo.cli.unseen import kept_request
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, counted, some
 from zoo.grammar import is_short_form
 from zoo.train.data import open_data
 
@@ -65,6 +65,7 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     _check_data(what, subject, data)
     if repeated is not None:
         check_samples(repeated, data)
+    data = _with_classes(data, origin, args, where=f"{subject.where}: spec")
     if args.finetune:
         origin = _of_classes(origin, data, Recipe.from_data(given))
     spec = complete_spec(origin.spec, data, where=f"{subject.where}: spec")
@@ -138,6 +139,32 @@ def _check_data(what: str, subject: Subject, data: Data) -> None:
             f"{what} is for {subject.data}, and these data are called {data.name}. Give others, or write "
             f"'data: {data.name}' into it."
         )
+
+
+def _with_classes(data: Data, origin: Origin, args: Namespace, *, where: str) -> Data:
+    """Data with the classes that a training goes on with, or that its spec names; else with their own.
+
+    Raises:
+        InvalidValue: They have others, or lack one that nothing has learned yet.
+    """
+    from zoo.train.data.classes import by_name
+
+    if args.finetune and origin.model is not None:  # its classifier is made anew
+        return data
+    named: Sequence[str] | None = (origin.spec.get("output") or {}).get("labels")
+    if origin.model is not None:
+        named = named or origin.model.labels
+    if named is None:
+        return data
+    data = by_name(data, named)
+    there = set(data.train.labels.tolist())
+    lacking = [label for number, label in enumerate(data.labels) if number not in there]
+    if lacking and origin.model is None:
+        raise InvalidValue(
+            f"{where}.output.labels names {some(lacking)}, of which train of {data.name} has no sample. Leave "
+            "the labels out of the spec, so that they follow from the data."
+        )
+    return data
 
 
 def _few_steps(samples: int, batch_size: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import add_threads
 from zoo.cli.compare_rows import Line, Table
 from zoo.cli.data_arguments import add_data_arguments
-from zoo.cli.terminal import say, say_json, width
+from zoo.cli.terminal import complain, say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
     from zoo.train.run_folder import RunFolder
 
     split, opened, data = args.split or "test", None, None
+    notes: list[str] = []
     for folder in folders:
         run = read_run(folder, args.model)
         before = {"data": run.data, **(RunFolder(folder).read().get("request") or {})}
@@ -130,6 +131,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
         needed = (request, model.spec.input, model.labels, tokens_of(model))
         if data is None or opened != needed:
             data, opened = data_for(model, request, what=str(folder)), needed
+            notes += data.notes
         if run.data != data.name:
             raise InvalidValue(f"{folder} was trained on {run.data}, not on {data.name}.")
         if not RunFolder(folder).knows(split, data.digests[split]):
@@ -140,6 +142,7 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
         score = evaluate(model, data.split(split))
         figures = {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss}
         RunFolder(folder).keep_evaluation(digest, figures)
+    _tell(notes)
 
 
 def _compare_models(args: Namespace) -> None:
@@ -160,7 +163,7 @@ def _compare_models(args: Namespace) -> None:
             "A plan says which runs there should be; give the folders of runs with it."
         )
     split, models, rows, scores = args.split or "test", [], [], []
-    samples = None
+    samples, notes = None, list[str]()
     before = choose(args, [trained(what, said) for what, said in told])
     for what, training in zip(args.what, before, strict=True):
         model = open_model(what)
@@ -172,13 +175,21 @@ def _compare_models(args: Namespace) -> None:
                 "and --unreadable."
             )
         samples = own
+        notes += data.notes
         scores.append(evaluate(model, data.split(split)))
         models.append(model)
         rows.append(Row(what, (), (scores[-1].accuracy,), samples=scores[-1].samples))
+    _tell(notes)
     against = _row_called(rows, args.against)
     verdicts = judge_models([score.hits for score in scores], rows.index(against))
     lines = _lines(rows, models, args, verdicts)
     _show(Table(f"{data.name}/{split}/top1", lines, timed=args.latency), args)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    """Say what there is to know of the data, which were read for each model, once."""
+    for note in dict.fromkeys(notes):
+        complain("note", note)
 
 
 def _row_called(rows: Sequence[Row], title: str | None) -> Row:

@@ -58,6 +58,8 @@ def run(args: Namespace) -> int:
     else:
         request = unseen_request(args, before)
     data = data_for(model, request, what=args.what, divided=not whole)
+    for note in data.notes:
+        complain("note", note)
     name = f"{data.name}/{args.split}"
     published = None
     if args.check:

@@ -25,6 +25,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
 
     run, output = folder.read(), folder.path
     prepare(args)
+    from zoo.train.data.classes import by_name
     from zoo.train.resuming import check_data, under_its_name
     from zoo.weights import without_pretrained
 
@@ -63,6 +64,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
         ) from error
     data = under_its_name(folder, data)
     check_data(folder, data)  # before the model, which may not fit others
+    data = by_name(data, spec.output.labels or data.labels)
     model = initial_model(without_pretrained(spec), data, recipe)  # the checkpoint has all weights
     said = {
         **request.to_data(),

@@ -176,7 +176,8 @@ def complete_spec(spec: Mapping[str, Any], data: Data, *, where: str = "spec") -
         output.width != len(data.labels) or (output.labels or data.labels) != data.labels
     ):
         raise InvalidValue(
-            f"The model's classes do not fit {data.name}: {output.labels or output.width} against {data.labels}."
+            f"The model's classes do not fit {data.name}: {output.labels or output.width} against {data.labels}. Leave "
+            "the output out of the spec, so that they follow from the data."
         )
     return replace(filled, output=replace(output, num_classes=None, labels=data.labels))
 
@@ -193,7 +194,8 @@ def check_fit(model: Model, data: Data, recipe: Recipe, *, compiled: bool = Fals
         )
     if model.labels is not None and model.labels != data.labels:
         raise InvalidValue(
-            f"The model's classes are {', '.join(model.labels)}; those of {data.name} are {', '.join(data.labels)}."
+            f"The model's classes are {', '.join(model.labels)}; those of {data.name} are {', '.join(data.labels)}. Open "
+            "the data with the classes of the model."
         )
     if isinstance(model.spec.input, ImageInput) and isinstance(data.train, ImageSplit):
         Normalization(model.spec.input).check(data.train.images)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import zoo
 from zoo.cli import main
@@ -45,6 +47,22 @@ def save(tmp_path: Path) -> Save:
         return zoo.save(model, file, metrics=metrics, provenance=provenance)
 
     return make
+
+
+def says_no(path: Path, *labels: str) -> Path:
+    """Save a model whose answer is always no."""
+    model = zoo.compose(
+        {"name": "text_cnn", "embedding_dim": 4, "maps": 4, "kernel_sizes": [1]},
+        head="max",
+        labels=labels,
+        input={"kind": "text", "vocabulary": ["good", "bad", "film"]},
+    )
+    classifier = model.get_classifier()
+    assert isinstance(classifier, nn.Linear)
+    with torch.no_grad():
+        classifier.weight.zero_()
+        classifier.bias.copy_(torch.tensor([float(label == "no") for label in labels]))
+    return zoo.save(model, path / "no.safetensors")
 
 
 def check(file: Path, data: Path) -> int:
@@ -129,3 +147,72 @@ def test_a_figure_of_other_samples_is_not_checked(
         file = save({FIGURE: {"mean": 0.9}}, data="texts", digests=others)
         assert check(file, data) == code
     assert f"test split of texts has other samples than when {file} was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (("no", "yes"), None),
+        (("yes", "no"), "the model has these classes in another order; they are matched by name"),
+        (("yes", "maybe", "no"), "there are samples of 2 of the model's 3 classes"),
+    ],
+)
+def test_classes_are_matched_by_name(
+    labels: tuple[str, ...],
+    note: str | None,
+    tmp_path: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever their order in the model, and if it tells more apart; the latter are told."""
+    file = says_no(tmp_path, *labels)
+    rows = [f"film {n},{'yes' if n % 3 else 'no'}" for n in range(60)]
+    data.write_text("\n".join(["text,label", *rows]))
+    words = ["evaluate", str(file), "--data", str(data), "--split", "all", "--json"]
+    assert main([*words, "--threads", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["texts/all/top1"] == pytest.approx(20 / 60)
+    assert note in err if note else err == ""
+
+
+def test_a_model_is_measured_on_one_of_its_classes(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of classes that it does not know they are refused, with those that it does."""
+    file = says_no(tmp_path, "yes", "no")
+    data.write_text("text,label\ngood film,no\nbad film,no\n")
+    words = ["evaluate", str(file), "--data", str(data), "--split", "all", "--threads", "1"]
+    assert main(words) == 0
+    assert "accuracy 100.00 %" in capsys.readouterr().out
+    data.write_text("text,label\ngood film,no\nbad film,perhaps\n")
+    assert main(words) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert (
+        "1 sample (texts.csv:3) is of the class 'perhaps', but the model's classes are yes, no"
+        in error
+    )
+
+
+def test_classes_without_names_are_all_needed(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which of them some are could only be guessed."""
+    model = zoo.compose(
+        {"name": "text_cnn", "embedding_dim": 4, "maps": 4},
+        num_classes=3,
+        input={"kind": "text", "vocabulary": ["good"]},
+    )
+    file = zoo.save(model, tmp_path / "unnamed.safetensors")
+    assert main(["evaluate", str(file), "--data", str(data), "--threads", "1"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "has 3 classes without names, and texts has 2, no, yes: which is which" in error
+
+
+def test_what_there_is_to_know_of_the_data_is_told(
+    save: Save, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when they are trained on: samples that contradict each other, for one."""
+    with data.open("a") as file:
+        file.write("good film number 1,no\n")
+    assert main(["evaluate", str(save({})), "--data", str(data), "--threads", "1"]) == 0
+    assert "note: 2 samples of texts have equals with another label" in capsys.readouterr().err

@@ -196,6 +196,57 @@ def test_a_training_begins_with_the_weights_of_a_file(
     assert "is of another spec than what is trained" in capsys.readouterr().err
 
 
+def _texts(path: Path, *labels: str) -> Path:
+    lines = [f"{label} film number {n},{label}" for n in range(30) for label in labels]
+    path.write_text("\n".join(["text,label", *lines]))
+    return path
+
+
+def test_a_training_goes_on_with_the_classes_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In their order, by name, and if the data have some alone; it can be stopped and resumed all the same."""
+    torch.manual_seed(0)
+    data, run = _texts(tmp_path / "t.csv", "no", "yes"), tmp_path / "run"
+    model = zoo.compose(
+        {"name": "text_cnn", "embedding_dim": 4, "maps": 4, "kernel_sizes": [2]},
+        head="max",
+        labels=["yes", "maybe", "no"],
+        input={"kind": "text", "vocabulary": ["yes", "no", "film"]},
+    )
+    file = str(zoo.save(model, tmp_path / "first.safetensors"))
+    text = "text_cnn(embedding_dim=4, maps=4, kernel_sizes=[2]) + max"
+    words = ["train", text, "--data", str(data), "--threads", "1", "--start", file]
+    quick = ["--epochs", "8", "--batch-size", "8", "--learning-rate", "0.1"]
+    assert main([*words, *quick, "--output", str(run)]) == 0
+    assert "there are samples of 2 of the model's 3 classes" in capsys.readouterr().out
+    trained = zoo.load(run / "last.safetensors")
+    assert trained.labels == ("yes", "maybe", "no")
+    assert zoo.predict(trained, "yes film number")[0].label == "yes"
+    assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
+    _texts(data, "no", "perhaps")
+    capsys.readouterr()
+    assert main([*words, "--output", str(tmp_path / "other")]) == 2
+    assert "of the class 'perhaps', but the model's" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_classes_of_a_spec_are_those_of_the_data_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the order of the spec; one of which there is no sample could never be learned."""
+    data, spec = _texts(tmp_path / "t.csv", "no", "yes"), tmp_path / "spec.yaml"
+    text = "spec:\n  backbone: text_cnn\n  output: {labels: ['yes', %s]}\nrecipe: {epochs: 1}\n"
+    words = ["train", str(spec), "--data", str(data), "--threads", "1"]
+    words += ["--output", str(tmp_path / "run")]
+    spec.write_text(text % "maybe, 'no'")
+    assert main(words) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "spec.output.labels names maybe, of which train of t has no sample" in error
+    spec.write_text(text % "'no'")
+    assert main(words) == 0
+    assert zoo.load(tmp_path / "run" / "last.safetensors").labels == ("yes", "no")
+
+
 def test_a_version_is_trained_again_and_compared(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -360,7 +411,11 @@ def test_a_model_of_other_classes_is_not_evaluated(
     zoo.save(model, tmp_path / "m.safetensors")
     words = ["evaluate", str(tmp_path / "m.safetensors"), "--data", "mnist", "--root", str(root)]
     assert main(words) == 2
-    assert "tells cat, dog apart; mnist has 0, 1" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert (
+        "samples of the classes '0', '1', '2', '3', '4' and 5 more, but the model's classes are cat, dog"
+        in error
+    )
 
 
 def test_without_lightning_the_extra_is_named(spec: Path, root: Path, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def open_data(
     asked: Mapping[str, Any] | None = None,
     *,
     vocabulary: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     rule: VocabularyRule | None = None,
     divided: bool = True,
 ) -> Data:
@@ -51,7 +52,9 @@ def open_data(
         request: Which data, and how.
         asked: The input block, or a part of it; what is missing follows from the data.
         vocabulary: For texts, that of a model that there is; by default it is built from train.
-        rule: How it is built.
+        classes: Those of a model that there is, of which the data may have some, in any order; by default they
+            follow from the data.
+        rule: How a vocabulary is built.
         divided: Whether splits that the data lack are made; else all samples of files are together in train, for a
             model to be measured on them.
 
@@ -59,16 +62,23 @@ def open_data(
         UnknownName: No data set has that name.
         InvalidValue: A folder or file is missing or not what it should be.
     """
+    from zoo.train.data.classes import by_name
     from zoo.train.data.reading import checked, read_listing
 
     if request.what in LOADED:
         load = _function(LOADED[request.what])
         if request.held_out is not None:
             raise InvalidValue(f"{request.what} has splits of its own; leave --hold-out out.")
-        return checked(load(request.what, _root(request), asked or {}), request)
-    listing = _list(request)
+        data = checked(load(request.what, _root(request), asked or {}), request)
+        return data if classes is None else by_name(data, classes)
     return read_listing(
-        listing, request, asked or {}, vocabulary=vocabulary, rule=rule, divided=divided
+        _list(request),
+        request,
+        asked or {},
+        vocabulary=vocabulary,
+        classes=classes,
+        rule=rule,
+        divided=divided,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, counted, some
 from zoo.train.data import open_data
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ def data_for(model: Model, request: DataRequest, *, what: str, divided: bool = T
         InvalidValue: A folder or file is not what it should be, or the model is for other inputs or classes.
     """
     asked = model.spec.to_data()["input"]
-    data = open_data(request, asked, vocabulary=tokens_of(model), divided=divided)
-    if model.labels is not None and model.labels != data.labels:
+    data = open_data(
+        request, asked, vocabulary=tokens_of(model), classes=model.labels, divided=divided
+    )
+    if len(data.labels) != model.num_classes:
         raise InvalidValue(
-            f"{what} tells {', '.join(model.labels)} apart; {data.name} has {', '.join(data.labels)}."
+            f"{what} has {counted(model.num_classes, 'class', 'classes')} without names, and {data.name} has "
+            f"{len(data.labels)}, {some(data.labels)}: which is which cannot be told. Give data with samples of each."
         )
     return data
 

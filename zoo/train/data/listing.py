@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from zoo.errors import InvalidValue
-
 Kind = Literal["image", "audio", "text"]
 SPLITS = ("train", "validation", "test")
 
@@ -54,32 +52,3 @@ class Listing:
     items: Sequence[Item]
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
-
-
-def classes_of(listing: Listing) -> tuple[str, ...]:
-    """The classes of a data set in order: as it says, else by number, else by alphabet.
-
-    Raises:
-        InvalidValue: There is no sample, one class only, or a sample of another class.
-    """
-    found = {item.label for item in listing.items}
-    if not listing.items:
-        raise InvalidValue(f"{listing.name} holds no samples.")
-    for item in listing.items:
-        if listing.labels and item.label not in listing.labels:
-            raise InvalidValue(
-                f"{listing.name}: {item.name} is of class {item.label!r}, which is none of "
-                f"{', '.join(listing.labels)}."
-            )
-    if len(found) < 2 and len(listing.labels) < 2:
-        raise InvalidValue(
-            f"{listing.name} has one class only, {min(found)!r}; a model tells at least two apart."
-        )
-    if listing.labels:
-        return listing.labels
-    return tuple(sorted(found, key=_by_number))
-
-
-def _by_number(label: str) -> tuple[int, int, str]:
-    number = label.isascii() and label.isdigit()
-    return (0, int(label), label) if number else (1, 0, label)

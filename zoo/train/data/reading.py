@@ -13,8 +13,9 @@ from torch import Tensor
 
 from zoo.errors import InvalidValue, counted, some
 from zoo.spec import Input
+from zoo.train.data.classes import class_notes, classes_of, classes_there
 from zoo.train.data.dataset import Data, check_kind
-from zoo.train.data.listing import SPLITS, Item, Listing, classes_of
+from zoo.train.data.listing import SPLITS, Item, Listing
 from zoo.train.data.request import DataRequest
 from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.data.splitting import Division, Entry, divide, undivided
@@ -51,6 +52,7 @@ def read_listing(
     asked: Mapping[str, Any],
     *,
     vocabulary: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     rule: VocabularyRule | None = None,
     divided: bool = True,
 ) -> Data:
@@ -61,14 +63,15 @@ def read_listing(
         request: How.
         asked: Fields that the input block has already.
         vocabulary: For texts, that of a model that there is; by default it is built from train.
-        rule: How it is built.
+        classes: Those of a model that there is; by default they follow from the samples.
+        rule: How a vocabulary is built.
         divided: Whether there are to be splits; else all samples are together in train.
 
     Raises:
         InvalidValue: A sample cannot be read and none may be skipped, or the data cannot be divided.
     """
     check_kind(listing.name, listing.kind, asked)
-    classes = classes_of(listing)
+    labels = classes_of(listing, classes)
     reader = _reader(listing, asked, vocabulary, rule or VocabularyRule())
     found, notes = _read_all(listing, reader, request)
     left = {one.item.label for one in found}
@@ -78,19 +81,20 @@ def read_listing(
     division = divide(entries, request, data=listing.name) if divided else undivided(entries)
     for label in sorted(left - {entries[number].label for number in division.parts["train"]}):
         raise InvalidValue(f"{listing.name}: train has no sample of class {label!r}.")
-    labels = torch.tensor([classes.index(entry.label) for entry in entries])
-    finished = reader.finish([one.sample for one in found], labels, division.parts)
+    numbers = torch.tensor([labels.index(entry.label) for entry in entries])
+    finished = reader.finish([one.sample for one in found], numbers, division.parts)
     members = {
         split: [entries[number].name for number in numbers]
         for split, numbers in division.parts.items()
     }
+    matched = [] if classes is None else class_notes(classes_there(listing), classes)
     return Data(
         listing.name,
-        classes,
+        labels,
         finished.source,
         **finished.splits,
         vocabulary=finished.vocabulary,
-        notes=(*listing.notes, *reader.notes, *notes, *division.notes),
+        notes=(*listing.notes, *matched, *reader.notes, *notes, *division.notes),
         members=members if division.made else {},
         digests=_split_digests(entries, division) if divided else {},
     )

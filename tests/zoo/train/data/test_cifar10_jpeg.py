@@ -77,7 +77,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("members", "message"),
     [
         ({"train/cat/0001.jpg": b"no jpeg"}, "train/cat/0001.jpg' is no image file"),
-        ({"train/cow/0001.jpg": _jpeg(1)}, "is of class 'cow', which is none of airplane"),
+        (
+            {"train/cow/0001.jpg": _jpeg(1)},
+            r"\(train/cow/0001.jpg\) is of the class 'cow', but its classes are airplane",
+        ),
         ({"train/cat/0001.jpg": _jpeg(1, side=16)}, "images are of 2 sizes"),
         ({"readme": b""}, "holds no image named like"),
     ],
