@@ -138,10 +138,26 @@ def _leaks(
         if request.leaks == "refuse":
             raise InvalidValue(f"{data}: {found}: {names}. Drop them with --leaks drop.")
         if request.leaks == "drop":
-            parts[split] = [n for n in parts[split] if entries[n].digest not in held_out]
+            kept = [n for n in parts[split] if entries[n].digest not in held_out]
+            _check_left(entries, parts[split], kept, split, f"{data}: {found}: {names}")
+            parts[split] = kept
             found += f", and {are(len(leaks))} left out of it"
         notes.append(f"{found}: {names}")
     return notes
+
+
+def _check_left(
+    entries: Sequence[Entry], before: list[int], kept: list[int], split: str, found: str
+) -> None:
+    """See that a split whose leaks are dropped has samples left, and train some of each class."""
+    gone = {entries[n].label for n in before} - {entries[n].label for n in kept}
+    if kept and (split != "train" or not gone):
+        return
+    lost = f"no sample of {some(sorted(map(repr, gone)))}" if kept else "nothing"
+    raise InvalidValue(
+        f"{found}. --leaks drop leaves {lost} in {split}, which had {counted(len(before), 'sample')}. Take the copies out "
+        "of the later split instead, or say --leaks report, which keeps both."
+    )
 
 
 def _scarce(entries: Sequence[Entry], parts: dict[str, list[int]]) -> list[str]:

@@ -154,8 +154,8 @@ def test_leaks_are_reported(leaking: list[Entry]) -> None:
 
 def test_leaks_are_dropped(leaking: list[Entry]) -> None:
     """From the earlier split: the test stays whole."""
-    division = _divide(leaking, leaks="drop")
-    assert division.parts == {"train": [1], "validation": [2], "test": [4]}
+    division = _divide([*leaking, Entry("four", "a", "4", "train")], leaks="drop")
+    assert division.parts == {"train": [1, 5], "validation": [2], "test": [4]}
 
 
 def test_leaks_are_refused(leaking: list[Entry]) -> None:
@@ -164,13 +164,33 @@ def test_leaks_are_refused(leaking: list[Entry]) -> None:
         _divide(leaking, leaks="refuse")
 
 
-def test_a_split_that_is_empty_afterwards_is_refused() -> None:
-    """All of train is in the test."""
+def test_a_split_that_dropping_empties_is_refused() -> None:
+    """All of train is in the test, or all of validation; which is told, and what to do."""
     entries = [
         Entry(str(n), "a", "1", split) for n, split in enumerate(("train", "validation", "test"))
     ]
-    with pytest.raises(InvalidValue, match="x: the train split is empty"):
+    message = (
+        "x: 1 sample of train is in validation or test, too: 0. --leaks drop leaves nothing in train, which had 1 sample. "
+        "Take the copies out of the later split"
+    )
+    with pytest.raises(InvalidValue, match=message):
         _divide(entries, leaks="drop")
+    entries[0] = Entry("other", "a", "2", "train")
+    with pytest.raises(InvalidValue, match=r"1 sample of validation is .* leaves nothing in valid"):
+        _divide(entries, leaks="drop")
+
+
+def test_a_class_of_train_that_dropping_empties_is_refused(leaking: list[Entry]) -> None:
+    """It could not be learned any more."""
+    with pytest.raises(InvalidValue, match="leaves no sample of 'a' in train, which had 2 samples"):
+        _divide(leaking, leaks="drop")
+
+
+def test_a_split_without_samples_is_refused(leaking: list[Entry]) -> None:
+    """Of what was held out, nothing may be left to train on."""
+    held = [entry for entry in leaking if entry.split != "train"]
+    with pytest.raises(InvalidValue, match="x: the train split is empty"):
+        _divide(held, hold_out="speaker=ann")
 
 
 def test_equal_contents_of_two_classes_are_told() -> None:
