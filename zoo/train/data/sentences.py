@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, are, counted, some
 from zoo.train.data.dataset import find_file
 from zoo.train.data.listing import Item, Listing
 from zoo.train.data.request import DataRequest
@@ -75,11 +75,11 @@ def _items(
     """Read a file whose labels are the numbers of `labels`."""
     items = read_text_file(path, request, split=split, older=older)
     titles = {str(number): title for number, title in enumerate(labels)}
-    for item in items:
-        if item.label not in titles:
-            raise InvalidValue(
-                f"{item.name}: the label is {item.label!r}, none of {', '.join(titles)}."
-            )
+    if strange := [f"{item.name} has {item.label!r}" for item in items if item.label not in titles]:
+        raise InvalidValue(
+            f"{path.name}: of {counted(len(items), 'label')}, {len(strange)} {are(len(strange))} none of "
+            f"{', '.join(titles)}: {some(strange)}."
+        )
     return [item._replace(label=titles[item.label]) for item in items]
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from zoo.errors import InvalidValue, counted, near_misses
+from zoo.errors import InvalidValue, counted, near_misses, some
 from zoo.train.data.decoding import END, decode
 from zoo.train.data.listing import Item
 from zoo.train.data.request import DataRequest
@@ -41,7 +41,7 @@ def read_text_file(
         older: The encoding of a file that is no UTF-8, where one is known; None refuses it.
 
     Raises:
-        InvalidValue: It cannot be read, lacks a column, a row lacks a label, or there is no text in it.
+        InvalidValue: It cannot be read, lacks a column, rows lack a label, or there is no text in it.
     """
     content = decode(_bytes(path), path.name, older=older)
     if path.suffix.lower() in SEPARATORS:
@@ -54,7 +54,7 @@ def read_text_file(
     return _filled(path, _lines(content, path, split), "a label and a sentence a line")
 
 
-def _filled(path: Path, items: Iterator[Item], expected: str) -> list[Item]:
+def _filled(path: Path, items: Iterable[Item], expected: str) -> list[Item]:
     """The items, of which there is at least one."""
     found = list(items)
     if not found:
@@ -69,7 +69,7 @@ def _bytes(path: Path) -> bytes:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> Iterator[Item]:
+def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> list[Item]:
     rows = (_tsv_rows if path.suffix.lower() == ".tsv" else _csv_rows)(content, path)
     header = [name.strip() for name in next(rows, (0, []))[1]]
     if not header:
@@ -79,18 +79,31 @@ def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> 
         )
     text = _column(request.text or "text", "text", header, path)
     label = _column(request.label or "label", "label", header, path)
+    found, ragged, bare = [], [], []
     for number, row in rows:
         where = f"{path.name}:{number}"
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise InvalidValue(
-                f"{where}: {counted(len(row), 'field')}, the header has {len(header)}."
-                f"{_ADVICE[path.suffix.lower()]}"
-            )
-        if not row[label].strip():
-            raise InvalidValue(f"{where}: there is no label in the column {header[label]!r}.")
-        yield Item(where, row[label].strip(), row[text], split)
+        if row and len(row) != len(header):
+            ragged.append(f"{where} has {len(row)}")
+        elif row and not row[label].strip():
+            bare.append(where)
+        elif row:
+            found.append(Item(where, row[label].strip(), row[text], split))
+    of = f"of {counted(len(found) + len(ragged) + len(bare), 'row')}"
+    if ragged:
+        raise InvalidValue(
+            f"{path.name}: {len(ragged)} {of} {_have(ragged)} not the {counted(len(header), 'field')} of the header: "
+            f"{some(ragged)}.{_ADVICE[path.suffix.lower()]}"
+        )
+    if bare:
+        raise InvalidValue(
+            f"{path.name}: {len(bare)} {of} {_have(bare)} no label in the column {header[label]!r}: {some(bare)}. Write "
+            "labels there, or leave these rows out."
+        )
+    return found
+
+
+def _have(things: Sequence[str]) -> str:
+    return "has" if len(things) == 1 else "have"
 
 
 def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:

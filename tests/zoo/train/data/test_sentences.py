@@ -92,7 +92,7 @@ def test_what_is_no_fold_or_label_is_refused(tmp_path: Path) -> None:
     for hold_out in ("fold=10", "speaker=ann"):
         with pytest.raises(InvalidValue, match="one of ten folds can be held out"):
             list_mr(tmp_path, DataRequest(what="mr", hold_out=hold_out))
-    with pytest.raises(InvalidValue, match=r"rt-polarity.all:1: the label is '2', none of 0, 1"):
+    with pytest.raises(InvalidValue, match=r"1 is none of 0, 1: rt-polarity.all:1 has '2'"):
         list_mr(tmp_path, DataRequest(what="mr"))
     for listed in (list_sst2, list_trec):
         with pytest.raises(InvalidValue, match="has splits of its own"):

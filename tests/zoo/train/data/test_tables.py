@@ -86,7 +86,8 @@ def test_a_row_is_named_by_the_line_that_it_begins_in(tmp_path: Path) -> None:
 def test_a_tsv_with_a_line_break_in_quotes_is_told_what_to_do(tmp_path: Path) -> None:
     """Programs write such files, but the quotes of a TSV are its texts'."""
     with pytest.raises(
-        InvalidValue, match=r"a.tsv:2: 1 field, .* In a TSV each line is a row .*; a CSV can hold"
+        InvalidValue,
+        match=r"a.tsv:2 has 1\. In a TSV each line is a row .*; a CSV can hold",
     ):
         _read(tmp_path / "a.tsv", 'text\tlabel\n"a good\nfilm"\t1\n')
 
@@ -106,9 +107,14 @@ def test_a_tsv_with_a_line_break_in_quotes_is_told_what_to_do(tmp_path: Path) ->
             "a.csv",
             "text,label\na,b\na,b,c\n",
             {},
-            r"a.csv:3: 3 fields, the header has 2\. A field that holds a comma",
+            r"a.csv: 1 of 2 rows has not the 2 fields of the header: a.csv:3 has 3\. A field that holds a comma",
         ),
-        ("a.csv", "text,label\na, \n", {}, "a.csv:2: there is no label in the column 'label'"),
+        (
+            "a.csv",
+            "text,label\na, \nb,c\nc,\n",
+            {},
+            "a.csv: 2 of 3 rows have no label in the column 'label': a.csv:2, a.csv:4. Write",
+        ),
         (
             "a.csv",
             'text,label\n"a" b,c\n',
@@ -119,7 +125,12 @@ def test_a_tsv_with_a_line_break_in_quotes_is_told_what_to_do(tmp_path: Path) ->
         ("a.tsv", "", {}, "does not begin with a header; expected the names of its columns"),
         ("a.csv", "text,label\n\n", {}, "a.csv holds no texts; expected rows below its header"),
         ("a.txt", "\n", {}, "a.txt holds no texts; expected a label and a sentence a line"),
-        ("a.tsv", 'label\ttext\n\n1\t"a\tb"\n', {}, "a.tsv:3: 3 fields, the header has 2"),
+        (
+            "a.tsv",
+            'label\ttext\n\n1\t"a\tb"\n',
+            {},
+            "not the 2 fields of the header: a.tsv:3 has 3",
+        ),
         ("a.all", "0 x", {"label": "stars"}, "--label names a column of a CSV or TSV file"),
     ],
 )
@@ -129,6 +140,14 @@ def test_wrong_tables_are_refused(
     """With the line, and the near miss of a column."""
     with pytest.raises(InvalidValue, match=message):
         _read(tmp_path / name, content, **options)
+
+
+def test_of_many_wrong_rows_the_first_are_named(tmp_path: Path) -> None:
+    """And all are counted, so that they can be mended at once."""
+    rows = "text,label\n" + "a,b\n" * 3 + "c,\n" * 7
+    names = ", ".join(f"a.csv:{line}" for line in range(5, 10))
+    with pytest.raises(InvalidValue, match=f"7 of 10 rows have .*: {names} and 2 more"):
+        _read(tmp_path / "a.csv", rows)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
