@@ -1,6 +1,6 @@
 """Publishing: a file becomes a version of a variant, whole or not at all.
 
-    check the name -> load the file in a fresh process -> write the blob -> write the index
+    check the name and the place -> load the file in a fresh process -> write the blob -> write the index
 
 The blob is made only where there is none, and the index is written last and only in place of the one that was
 read: whatever happens in between leaves at most a blob that nothing refers to.
@@ -17,9 +17,9 @@ from zoo.errors import AlreadyThere, InvalidValue, RegistryError, WeightsError
 from zoo.files import read_whole
 from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry import normal_base
-from zoo.registry.editing import change_index, check_metrics, open_registry, read_draft
+from zoo.registry.editing import INDEX, change_index, check_metrics, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
-from zoo.registry.staging import check_target, target_of
+from zoo.registry.staging import check_target, check_writable, target_of
 from zoo.store import blob_name
 from zoo.store.patience import PATIENCE, patiently
 
@@ -52,7 +52,11 @@ def publish(
     draft = read_draft(place, base)
     _check_new(draft.data, name, version, base, allow_similar_name=allow_similar_name)
     content = bytes(read_whole(file))
-    entry = _entry(file, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    check_writable(
+        place, stage, (blob_name(sha256), INDEX)
+    )  # before the examination, which takes long
+    entry = _entry(file, content, sha256)
     if license_name:
         entry["license"] = license_name
     if metrics:
@@ -65,7 +69,6 @@ def publish(
         variant["versions"][version] = entry
 
     target = target_of(place, base, stage, draft)
-    sha256 = entry["weights"]["sha256"]
     write_blob(target, sha256, content, base)
     data = change_index(target, base, add)
     return ExactRef(data["id"], name, number, sha256)
@@ -140,13 +143,12 @@ def _one_slip(short: str, long: str) -> bool:
     return short[same + 1 :] == long[same + 1 :] or short[same:] == exchanged
 
 
-def _entry(path: Path, content: bytes) -> dict[str, Any]:
+def _entry(path: Path, content: bytes, sha256: str) -> dict[str, Any]:
     """What the registry says of a file, after a fresh process has loaded it."""
     from zoo.weights import parse
 
     metadata = parse(content, str(path)).metadata
     examined = examine_afresh(path)
-    sha256 = hashlib.sha256(content).hexdigest()
     if examined["sha256"] != sha256:
         raise WeightsError(f"{path} was changed while it was examined. Publish it once it is done.")
     entry = {

@@ -6,6 +6,7 @@ The order matters: the blob first, the index last, so that at no moment the inde
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -34,6 +35,18 @@ def check_target(place: Place, base: str, stage: Path | None) -> None:
         raise InvalidValue(
             f"{stage} is there already. What is laid out goes into a folder of its own; name a new one."
         )
+
+
+def check_writable(place: Place, stage: Path | None, paths: Iterable[str]) -> None:
+    """See that these files could be written to a folder, or laid out in one; elsewhere only writing tells.
+
+    Raises:
+        FetchError: One could not.
+    """
+    folder = place if stage is None else FolderPlace(str(stage))
+    if isinstance(folder, FolderPlace):
+        for path in paths:
+            folder.check_writable(path)
 
 
 def target_of(place: Place, base: str, stage: Path | None, draft: Draft) -> WritablePlace:

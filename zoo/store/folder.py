@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
@@ -89,6 +90,20 @@ class FolderPlace:
         if not unchanged:
             raise AlreadyThere(f"{target} was changed meanwhile; it is left as it is.")
         sync_folder(target.parent)
+
+    def check_writable(self, path: str) -> None:
+        """See that a file could be written, by one without a name that nothing is left of.
+
+        Raises:
+            FetchError: It could not.
+        """
+        target = self._below(path)
+        try:
+            folder = next(parent for parent in target.parents if parent.exists())
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise _failure(target, "written", error) from error
 
     def _below(self, path: str) -> Path:
         parts = path.split("/")

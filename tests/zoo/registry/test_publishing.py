@@ -318,3 +318,17 @@ def test_a_folder_that_cannot_be_made_is_refused(file: Path, tmp_path: Path) -> 
     ):
         publish(file, tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_file_is_examined(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry, or the folder to lay files out in; examining takes a process and the model's time."""
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "blobs").write_text("a file")
+    monkeypatch.setattr(publishing, "examine_afresh", lambda _: pytest.fail("it was examined"))
+    with pytest.raises(zoo.FetchError, match=r"zoo/blobs/.* cannot be written: Not a directory"):
+        publish(file, tmp_path / "zoo")
+    with pytest.raises(zoo.FetchError, match=r"blobs/stage/.* cannot be written: Not a directory"):
+        publish(file, tmp_path / "new", stage=tmp_path / "zoo" / "blobs" / "stage")
+    assert not (tmp_path / "new").exists()

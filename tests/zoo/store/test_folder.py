@@ -208,6 +208,21 @@ def test_a_folder_that_refuses_is_an_error_that_leaves_nothing(
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_whether_a_file_can_be_written_is_tried(place: FolderPlace, tmp_path: Path) -> None:
+    """Also in folders that are not there yet; of the trial nothing is left."""
+    for path in ("new", "folders/of/new", "file"):
+        place.check_writable(path)
+    with pytest.raises(FetchError, match="file/new cannot be written: Not a directory"):
+        place.check_writable("file/new")
+    refuse = PermissionError(13, "Permission denied")
+    with (
+        mock.patch("os.open", side_effect=refuse),
+        pytest.raises(FetchError, match="folder/new cannot be written: Permission denied"),
+    ):
+        place.check_writable("folder/new")
+    assert os.listdir(tmp_path) == ["file"]
+
+
 @pytest.mark.parametrize(
     ("base", "path"),
     [
