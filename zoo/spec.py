@@ -20,6 +20,8 @@ from zoo.refs import ExactRef
 
 Data = dict[str, Any]
 
+HIGHEST_RATE = 1_000_000  # Hz, of sounds: beyond what is recorded of bats and machines
+
 
 class ImageInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An image (N, channels, H, W), scaled to [0, 1] and then normalised by `mean` and `std`.
@@ -45,7 +47,7 @@ class SequenceInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class AudioInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A waveform (N, channels, samples) in [-1, 1] at `sample_rate` Hz.
+    """A waveform (N, channels, samples) in [-1, 1] at `sample_rate` Hz, up to a million.
 
     `seconds`: longer clips are cut around their middle; None takes clips as they are.
     """
@@ -365,9 +367,9 @@ def _input_rules(block: Input) -> list[tuple[bool, str, object, str]]:
         positive = block.std is None or min(block.std, default=1) > 0
         rules.append((positive, "input.std", block.std, "positive"))
     elif isinstance(block, AudioInput):
-        rules.append(
-            (block.sample_rate >= 1, "input.sample_rate", block.sample_rate, "at least 1 Hz")
-        )
+        rate = 1 <= block.sample_rate <= HIGHEST_RATE
+        rule = f"from 1 to {HIGHEST_RATE} Hz"
+        rules.append((rate, "input.sample_rate", block.sample_rate, rule))
         seconds = block.seconds is None or 0.0 < block.seconds * block.sample_rate < math.inf
         rules.append((seconds, "input.seconds", block.seconds, "positive and finite"))
     elif isinstance(block, TextInput):

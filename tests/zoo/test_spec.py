@@ -164,6 +164,10 @@ SE = {"name": "se", "slot": "branch"}
         ({"input": {**IMAGE, "crop": 0}}, r"input\.crop: 0\.0 is not in \(0, 1\]"),
         ({"input": {**IMAGE, "crop": 1.5}}, r"input\.crop: 1\.5 is not in \(0, 1\]"),
         ({"input": {"kind": "audio", "sample_rate": 0}}, r"input\.sample_rate: 0 is not"),
+        (
+            {"input": {"kind": "audio", "sample_rate": 1_000_001}},
+            r"input\.sample_rate: 1000001 is not from 1 to 1000000 Hz",
+        ),
         ({"backbone": {}}, "missing required field `name`"),
         ({"backbone": 3}, "backbone: expected fields with names, got 3"),
         ({"backbone": {"name": "b", "pretrained": 3}}, "Expected `bool | str`, got `int`"),

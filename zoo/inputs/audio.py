@@ -13,9 +13,8 @@ from torch import Tensor
 from zoo.errors import InvalidValue
 from zoo.inputs.resampling import resample
 from zoo.inputs.wav import read_wav
-from zoo.spec import AudioInput
+from zoo.spec import HIGHEST_RATE, AudioInput
 
-HIGHEST_RATE = 1_000_000
 MOST_CHANNELS = 64
 
 
