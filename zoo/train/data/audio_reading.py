@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.errors import InvalidValue, counted
+from zoo.errors import InvalidValue, are, counted, some
 from zoo.inputs.audio import AudioTransform
 from zoo.inputs.wav import read_wav
 from zoo.spec import AudioInput
@@ -40,13 +40,17 @@ class AudioReader:
         self.source = source
         self.transform = AudioTransform(source)
         self.rates: list[int] = []  # of the files that were read, in whatever order
+        self.silent: list[str] = []  # likewise
         self.notes: list[str] = []
 
     def read(self, content: bytes, name: str) -> Tensor:
         """Return a waveform (channels, T)."""
         array, rate = read_wav(content, name)
         self.rates.append(rate)
-        return self.transform((array, rate))
+        waveform = self.transform((array, rate))
+        if not waveform.any():
+            self.silent.append(name)
+        return waveform
 
     def finish(
         self, samples: Sequence[Tensor], labels: Tensor, parts: Mapping[str, list[int]]
@@ -57,6 +61,12 @@ class AudioReader:
         if other:
             rates = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(other.items()))
             self.notes.append(f"sounds are resampled to {wanted} Hz: {rates}")
+        if self.silent:
+            count = len(self.silent)
+            names = some(sorted(self.silent))
+            self.notes.append(
+                f"{counted(count, 'sound')} {are(count)} silent, as far as the model hears them: {names}"
+            )
         splits = {
             split: SequenceSplit.pack([samples[at] for at in chosen], labels[chosen])
             for split, chosen in parts.items()

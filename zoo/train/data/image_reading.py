@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from zoo.errors import InvalidValue, are, counted
+from zoo.errors import InvalidValue, are, counted, some
 from zoo.inputs.image import ImageTransform
 from zoo.spec import ImageInput
 from zoo.train.data.dataset import image_fields, input_block
@@ -40,6 +40,7 @@ class ImageReader:
 
     def __init__(self, listing: Listing, asked: Mapping[str, Any]) -> None:
         modes: Counter[str] = Counter()
+        coloured: list[str] = []
         sizes: Counter[tuple[int, int]] = Counter()
         for item in listing.items:
             try:
@@ -48,6 +49,7 @@ class ImageReader:
                 )
                 with Image.open(source) as image:
                     modes[image.mode] += 1
+                    coloured += [] if image.mode in _GREY else [item.name]
                     sizes[_upright_size(image)] += 1
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 continue  # told when all are read
@@ -59,7 +61,7 @@ class ImageReader:
                     "input block, e.g. size: [64, 64]."
                 )
             self.asked["size"] = list(next(iter(sizes), (1, 1)))
-        grey = bool(modes) and all(mode in _GREY for mode in modes)
+        grey = bool(modes) and not coloured
         found = {"kind": "image", "channels": 1 if grey else 3}
         source_block = input_block(self.asked, found)
         if not isinstance(source_block, ImageInput):
@@ -68,7 +70,7 @@ class ImageReader:
             )
         self.source = source_block
         self.transform = ImageTransform(source_block)
-        self.notes = list(_changes(source_block, modes, sizes))
+        self.notes = list(_changes(source_block, modes, sizes, coloured))
         _check_memory(listing, source_block)
 
     def read(self, content: bytes, name: str) -> np.ndarray:
@@ -101,7 +103,10 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _changes(
-    source: ImageInput, modes: Counter[str], sizes: Counter[tuple[int, int]]
+    source: ImageInput,
+    modes: Counter[str],
+    sizes: Counter[tuple[int, int]],
+    coloured: Sequence[str],
 ) -> Sequence[str]:
     """Say that images are resized or converted, where they are."""
     notes = []
@@ -112,7 +117,12 @@ def _changes(
             f"{counted(other, 'image')} of other sizes ({_extent(sizes)}) {are(other)} resized and "
             f"cropped to {width}x{height}"
         )
-    if len(modes) > 1:
+    if source.channels == 1 and coloured:
+        notes.append(
+            f"{counted(len(coloured), 'image')} in colour {are(len(coloured))} made grey, for a model of one channel: "
+            f"{some(coloured)}"
+        )
+    elif len(modes) > 1:
         mixed = ", ".join(f"{count} {mode}" for mode, count in modes.most_common())
         notes.append(f"images of several modes ({mixed}) become {source.channels} channels each")
     return notes

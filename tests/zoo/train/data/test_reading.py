@@ -55,6 +55,25 @@ def test_images_are_what_the_model_would_see(
     assert "(13 RGB, 1 L) become 3 channels each" in data.notes[1]
 
 
+def test_colours_that_a_model_does_not_see_are_told(
+    tmp_path: Path,
+    make_files: MakeFiles,
+    pictures: dict[str, bytes],
+    png: Callable[..., bytes],
+) -> None:
+    """Images in colour for a model of one channel, by name; grey ones are no news."""
+    asked = {"kind": "image", "channels": 1}
+    coloured = make_files(tmp_path / "p", pictures)
+    assert _open(coloured, asked).notes[0] == (
+        "12 images in colour are made grey, for a model of one channel: "
+        "a/0.png, a/1.png, a/2.png, a/3.png, a/4.png and 7 more"
+    )
+    assert not any("grey" in note for note in _open(coloured).notes)
+    greys = {name: png(20 * n, mode="L") for n, name in enumerate(pictures)}
+    root = make_files(tmp_path / "g", greys)
+    assert not any("grey" in note for note in _open(root, asked).notes)
+
+
 def data_fields(source: ImageInput) -> dict[str, Any]:
     """The fields of an input block."""
     names = ("channels", "size", "mean", "std")
@@ -122,6 +141,18 @@ def test_sounds_are_what_the_model_would_see(
     for number, name in enumerate(halved.members["test"]):
         assert torch.equal(part[torch.tensor([number])].x[0], transform(root / name))
     assert halved.notes[0] == "sounds are resampled to 4000 Hz: 72 of 8000 Hz"
+
+
+def test_silent_sounds_are_told(
+    tmp_path: Path, make_files: MakeFiles, sounds: dict[str, bytes], wav: Callable[..., bytes]
+) -> None:
+    """By name; others are no news."""
+    heard = make_files(tmp_path / "h", {**sounds, "0_ann_0.wav": wav(1)})
+    assert not any("silent" in note for note in _open(heard).notes)
+    silent = make_files(tmp_path / "s", {**sounds, "0_ann_0.wav": wav(0), "1_bob_9.wav": wav(0)})
+    assert _open(silent).notes[0] == (
+        "2 sounds are silent, as far as the model hears them: 0_ann_0.wav, 1_bob_9.wav"
+    )
 
 
 def test_texts_are_what_the_model_would_see(tmp_path: Path) -> None:
