@@ -98,9 +98,10 @@ def fit_run(
         say(f"note: {note}")
     count = sum(parameter.numel() for parameter in model.parameters())
     batches = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
+    shared = f", each shared by {processes.size} processes" if processes.size > 1 else ""
     say(
         f"{count:,} parameters; {counted(len(data.train), 'sample')} to train on, {len(data.validation):,} to validate; "
-        f"{counted(len(batches), 'batch', 'batches')} of {batches.batch_size} an epoch."
+        f"{counted(len(batches), 'batch', 'batches')} of {batches.batch_size} an epoch{shared}."
     )
     try:
         fitted = fit(

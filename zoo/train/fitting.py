@@ -109,7 +109,8 @@ def fit(
             check_resumable(folder, model.spec, recipe, data)
         elif processes.first:
             asked = {"spec": model.spec.to_data(), "recipe": recipe.to_data(), "data": data.name}
-            folder.prepare({**(run or {}), **asked}, data.members, data.digests)
+            about = {**(run or {}), "processes": processes.size}
+            folder.prepare({**about, **asked}, data.members, data.digests)
         started = folder.read() if processes.first else {}
 
         def save(which: Literal["best", "last"], figures: dict[str, float]) -> None:

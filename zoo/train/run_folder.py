@@ -225,6 +225,8 @@ class RunFolder:
             provenance["started_from"] = before
         if run.get("digests"):
             provenance["digests"] = run["digests"]
+        if run.get("processes", 1) != 1:  # each of which saw a part of every batch
+            provenance["processes"] = run["processes"]
         provenance.update(told(run.get("request") or {}))
         save(
             model,

@@ -20,6 +20,7 @@ from PIL import Image
 import zoo
 from zoo.errors import InvalidValue
 from zoo.train.processes import ALONE, Processes
+from zoo.weights import parse
 
 # Without batch norm, whose statistics each process takes of its own share, and without chance.
 SPEC = """\
@@ -97,7 +98,7 @@ def write_texts(folder: Path, spec: str, count: int) -> None:
 
 @pytest.mark.parametrize("how", [(), ("--shard",)], ids=["copies", "shares"])
 def test_two_processes_train_as_one(how: tuple[str, ...], tmp_path: Path) -> None:
-    """Each with half of every batch, and a copy of the model or a share: the losses are those of one process."""
+    """Each with half of every batch, as is noted, and a copy or a share of the model: with the losses of one process."""
     write_texts(tmp_path, SPEC, 130)
     folders = (tmp_path / "one", tmp_path / "two")
     one = finish(start(*beginning(tmp_path, folders[0])), folders[0])
@@ -108,6 +109,12 @@ def test_two_processes_train_as_one(how: tuple[str, ...], tmp_path: Path) -> Non
     assert one[-1]["train/loss"] < one[0]["train/loss"]
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert len(result["history"]) == 3
+    for folder, count in zip(folders, (1, 2), strict=True):
+        assert json.loads((folder / "run.json").read_text())["processes"] == count
+        provenance = parse((folder / "best.safetensors").read_bytes(), "best").metadata[
+            "provenance"
+        ]
+        assert provenance.get("processes", 1) == count
 
 
 def interrupt_all(launcher: int) -> None:
