@@ -53,9 +53,8 @@ def publish(
     _check_new(draft.data, name, version, base, allow_similar_name=allow_similar_name)
     content = bytes(read_whole(file))
     sha256 = hashlib.sha256(content).hexdigest()
-    check_writable(
-        place, stage, (blob_name(sha256), INDEX)
-    )  # before the examination, which takes long
+    # Before the examination, which takes long.
+    check_writable(place, stage, (blob_name(sha256), INDEX))
     entry = _entry(file, content, sha256)
     if license_name:
         entry["license"] = license_name

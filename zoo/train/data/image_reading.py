@@ -119,7 +119,7 @@ def _changes(
         )
     if source.channels == 1 and coloured:
         notes.append(
-            f"{counted(len(coloured), 'image')} in colour {are(len(coloured))} made grey, for a model of one channel: "
+            f"{counted(len(coloured), 'image')} stored in colour {are(len(coloured))} made grey, for a model of one channel: "
             f"{some(coloured)}"
         )
     elif len(modes) > 1:

@@ -65,7 +65,7 @@ def test_colours_that_a_model_does_not_see_are_told(
     asked = {"kind": "image", "channels": 1}
     coloured = make_files(tmp_path / "p", pictures)
     assert _open(coloured, asked).notes[0] == (
-        "12 images in colour are made grey, for a model of one channel: "
+        "12 images stored in colour are made grey, for a model of one channel: "
         "a/0.png, a/1.png, a/2.png, a/3.png, a/4.png and 7 more"
     )
     assert not any("grey" in note for note in _open(coloured).notes)
