@@ -79,7 +79,7 @@ def check_call(module: Attention, x: Tensor, mask: Tensor | None) -> None:
 
 
 def check_batch_norm(module: nn.Module, x: Tensor, mask: Tensor | None) -> None:
-    """Refuse to train a batch norm on one position: it has no variance.
+    """Refuse to train a batch norm on one position or none: it has no variance.
 
     How many positions a mask leaves is not looked at: that would wait for the device and break a compiled
     graph. `normalizing.batch_norm` uses its running statistics where it leaves less than two.

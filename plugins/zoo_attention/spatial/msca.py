@@ -13,7 +13,7 @@ Follows  the paper; where it is silent, the authors' code
 Differs  a is no gate between 0 and 1: it has no bound, and y grows with the square of x. The networks hold this with
          the projections and the residual connection around it (`use_projections=True`, as in the paper's figure
          2). Biases, which the formula does not name, are those of the authors' networks; `use_bias=False`
-         is without.
+         is without
 """
 
 from __future__ import annotations
