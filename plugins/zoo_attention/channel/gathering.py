@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo import InvalidValue
-from zoo_attention import eager, masking, normalizing
+from zoo_attention import masking, normalizing
 
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
@@ -42,7 +42,7 @@ class MeanGather(nn.Module):
         side = self.extent or 1
         if self.ndim == 1:
             return functional.avg_pool1d(x, 2 * side - 1, side, side - 1, count_include_pad=False)
-        if x.requires_grad or not eager.is_eager():
+        if x.requires_grad or torch._C._are_functorch_transforms_active():
             return functional.avg_pool2d(x, 2 * side - 1, side, side - 1, count_include_pad=False)
         # On a CPU, copying to this layout and pooling there takes less time than pooling in the other,
         # but for the gradient.
