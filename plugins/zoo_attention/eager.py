@@ -14,8 +14,15 @@ def is_eager() -> bool:
     return not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()
 
 
-def multiply(own: Tensor, other: Tensor) -> Tensor:
-    """Return a product, written over a first factor that is the caller's alone where no gradient needs it."""
-    if own.requires_grad or other.requires_grad or not is_eager():
-        return own * other
-    return own.mul_(other)
+def multiply(x: Tensor, gate: Tensor, *, into: Tensor) -> Tensor:
+    """Return a map x times a gate, in the layout of x.
+
+    Args:
+        x: (N, C, *spatial).
+        gate: Of that shape, or one that spreads to it.
+        into: One of both, as large as x and the caller's alone: the product is written over it where no
+            gradient needs it and its layout is that of x.
+    """
+    if x.requires_grad or gate.requires_grad or into.stride() != x.stride() or not is_eager():
+        return x * gate
+    return into.mul_(gate if into is x else x)

@@ -79,7 +79,7 @@ class ConvBlockAttention(nn.Module):
         """Return x with its channels and positions weighed."""
         weighed = weighing.weigh(x, self._channel_gate(x, mask))
         gate = spatial_weights(self, weighed, mask).to(x.dtype)
-        return eager.multiply(weighed, gate)
+        return eager.multiply(weighed, gate, into=weighed)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

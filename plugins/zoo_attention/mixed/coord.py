@@ -73,7 +73,7 @@ class CoordinateAttention(nn.Module):
         """Return x weighed by rows and columns."""
         rows, columns = (gate.to(x.dtype) for gate in self._gates(x, mask))
         weighed = x * columns
-        return eager.multiply(weighed, rows)
+        return eager.multiply(weighed, rows, into=weighed)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position, the mean over channels, between 0 and 1."""

@@ -87,7 +87,7 @@ class PyramidSqueezeAttention(nn.Module):
         maps, weights = self._read(x, mask)
         y = torch.cat(maps, 1).to(x.dtype)
         weights = masking.spread(weights.flatten(1), y)
-        return eager.multiply(y, weights)
+        return eager.multiply(y, weights, into=y)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel of y, which sum to 1 over the sizes."""

@@ -82,7 +82,7 @@ class GlobalAttentionMechanism(nn.Module):
         """Return x weighed twice."""
         weighed = x * self._channel_gate(x, mask).to(x.dtype)
         gate = self._spatial_gate(weighed, mask).to(x.dtype)
-        return eager.multiply(weighed, gate)
+        return eager.multiply(weighed, gate, into=weighed)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the means of both gates' product over real positions and over channels."""

@@ -45,7 +45,7 @@ class ParallelPolarizedAttention(Polarized):
         check_call(self, x, mask)
         channel = masking.spread(self.channel_gate(x, mask), x)
         gate: Tensor = channel + self.spatial_gate(x, mask).to(x.dtype)  # (N, C, *spatial)
-        return eager.multiply(gate, x)
+        return eager.multiply(x, gate, into=gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

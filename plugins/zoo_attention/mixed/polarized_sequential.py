@@ -46,7 +46,7 @@ class SequentialPolarizedAttention(Polarized):
         check_call(self, x, mask)
         weighed = weighing.weigh(x, self.channel_gate(x, mask))
         gate: Tensor = self.spatial_gate(weighed, mask).to(x.dtype)  # (N, 1, *spatial)
-        return eager.multiply(weighed, gate)
+        return eager.multiply(weighed, gate, into=weighed)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

@@ -75,7 +75,7 @@ class ConcurrentSqueezeExcite(nn.Module):
         if self.combine == "max":
             return torch.maximum(x * channel, x * spatial)
         gate = channel + spatial  # (N, C, *spatial)
-        return eager.multiply(gate, x)
+        return eager.multiply(x, gate, into=gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each channel and of each position, between 0 and 1."""

@@ -56,7 +56,8 @@ class SimAM(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with each of its values weighed."""
-        return eager.multiply(self._gate(x, mask), x).to(x.dtype)
+        gate = self._gate(x, mask)
+        return eager.multiply(x, gate, into=gate).to(x.dtype)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the weight of each position, the mean over channels, between 1/2 and 1."""

@@ -53,7 +53,7 @@ class TripletAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x weighed by the mean of three gates."""
         gate = self._gate(x, mask)
-        return eager.multiply(gate, x)
+        return eager.multiply(x, gate, into=gate)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return the means of the gate, between 0 and 1, over real positions and over channels."""
@@ -75,7 +75,10 @@ class TripletAttention(nn.Module):
         column = self.channel_column(pooled[1], _beside(columns, x, 1))
         both = self.row_column(pooled[2], mask)
         row, column, both = (part.to(x.dtype) / 3 for part in (row, column, both))  # (N, 1, ...)
-        gate: Tensor = row.transpose(1, 3) + column.transpose(1, 2)  # (N, C, H, W)
+        row = row.transpose(
+            1, 3
+        ).contiguous()  # else the sum, a map, would lie in memory as rows do
+        gate: Tensor = row + column.transpose(1, 2)  # (N, C, H, W)
         if gate.requires_grad or not eager.is_eager():
             gate = gate + both
         else:
