@@ -36,7 +36,7 @@ def group_norm(norm: nn.GroupNorm, x: Tensor, mask: Tensor | None) -> Tensor:
         return torch.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
     clean = masking.fill(x, mask, 0.0)
     # A group's moments from its channels': all have the same number of positions.
-    mean, variance = (m.reshape(x.shape[0], norm.num_groups, -1) for m in moments(clean, mask))
+    mean, variance = (torch.unflatten(m, 1, (norm.num_groups, -1)) for m in moments(clean, mask))
     middle = mean.mean(2, keepdim=True)  # (N, groups, 1)
     spread = (variance + (mean - middle).square()).mean(2, keepdim=True)
     scale = (spread + norm.eps).rsqrt().expand_as(mean).flatten(1) * norm.weight  # (N, C)

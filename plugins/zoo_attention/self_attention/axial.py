@@ -113,7 +113,7 @@ class AxialAttention(nn.Module):
         received = x
         if count:
             received = reading.received(query, key, lines, scale=scale)
-            received = received.reshape(*outer, -1)
+            received = received.reshape(*outer, received.shape[1])
             received = received if keep is None else received * keep.sum(-1, keepdim=True)
             received = received.movedim(-1, axis + 1)
         return (x + y if self.use_residual else y), received

@@ -69,7 +69,8 @@ class EfficientAttention(nn.Module):
         """Return how much each position is read: the mean over heads and real queries, summing to 1."""
         query, key, _ = self._normalized(x, mask)
         mean = reading.mean_of_rows(query.transpose(1, 2).flatten(2), mask)  # (N, h)
-        found = (mean.reshape(x.shape[0], self.num_heads, 1, -1) @ key).squeeze(2).mean(1)  # (N, P)
+        query_mean = torch.unflatten(mean, 1, (self.num_heads, 1, -1))  # (N, heads, 1, d)
+        found = (query_mean @ key).squeeze(2).mean(1)  # (N, P)
         return AttentionMap(spatial=found.reshape(x.shape[0], *x.shape[2:]))
 
     def _normalized(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -189,6 +189,11 @@ def test_the_hook_module_is_light() -> None:
 
 @EACH
 def test_takes_a_batch_of_no_samples(component: Component, ndim: int) -> None:
-    """No sample in gives none out."""
+    """No sample in gives none out, and no weights; with a mask as well."""
     module = component.load()(16, ndim=ndim).eval()
-    assert module(torch.zeros(0, 16, *SMALL[ndim])).shape == (0, 16, *SMALL[ndim])
+    x, mask = torch.zeros(0, 16, *SMALL[ndim]), torch.ones(0, *SMALL[ndim], dtype=torch.bool)
+    for real in (None, mask) if component.mask else (None,):
+        assert module(x, real).shape == x.shape
+        found = module.attention_map(x, real)
+        for weights in (found.spatial, found.channel):
+            assert weights is None or len(weights) == 0
