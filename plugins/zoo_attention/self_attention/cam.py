@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from zoo import AttentionMap
 from zoo_attention import masking
 from zoo_attention.checks import check_bool, check_call, check_construction
+from zoo_attention.self_attention import reading
 
 
 class ChannelReading(nn.Module):
@@ -58,7 +59,7 @@ class ChannelReading(nn.Module):
         """Return how much each channel (row) reads each other, (N, C, C), and the map (N, C, P)."""
         check_call(self, x, mask)
         flat = masking.fill(x, mask, 0.0).flatten(2)
-        with torch.autocast(x.device.type, enabled=False):  # a sum over the map overflows float16
+        with reading.exact(x):  # a sum over the map overflows float16
             wide = flat.float() if flat.dtype == torch.float16 else flat
             energy = wide @ wide.transpose(1, 2)  # (N, C, C)
         if self.use_distance:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from zoo import AttentionMap
 from zoo_attention import masking
 from zoo_attention.checks import check_bool, check_call, check_construction, check_integer
+from zoo_attention.self_attention import reading
 
 
 class CrissCrossAttention(nn.Module):
@@ -97,7 +98,7 @@ class CrissCrossAttention(nn.Module):
         """Return h' and how much each position reads its row (N, H, W, W) and column (N, H, W, H)."""
         value = self.value(h.to(dtype))
         # Scores are not scaled, and an error in them is repeated: autocast would show.
-        with torch.autocast(h.device.type, enabled=False):
+        with reading.exact(h):
             exact = h.to(self.query.weight.dtype)
             query, key = self.query(exact), self.key(exact)
             row = query @ key.transpose(2, 3)  # (N, H, W, W)

@@ -7,6 +7,7 @@ its positions are read: there is no other way to stay finite.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -89,6 +90,11 @@ def received(
     if weights.ndim == 4:
         weights = weights.mean(1)
     return mean_of_rows(weights, mask if queries is None else queries)
+
+
+def exact(x: Tensor) -> AbstractContextManager[object]:
+    """Return what keeps autocast from products of maps like x; the meta device knows none."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def mean_of_rows(weights: Tensor, mask: Tensor | None) -> Tensor:

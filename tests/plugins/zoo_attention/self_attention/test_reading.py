@@ -42,3 +42,14 @@ def test_unit_has_length_one_in_float16_as_well() -> None:
     torch.testing.assert_close(y, torch.tensor([[0.6, 0.8], [0.0, 0.0]]).half())
     assert x.grad.isfinite().all()
     torch.testing.assert_close(reading.unit(x.double(), 1)[0], torch.tensor([0.6, 0.8]).double())
+
+
+def test_exact_products_are_not_rounded_by_autocast() -> None:
+    """They keep the dtype of their factors; on the meta device, where autocast fails, as well."""
+    with torch.autocast("cpu", torch.bfloat16):
+        for device in ("cpu", "meta"):
+            x = torch.ones(2, 2, device=device)
+            with reading.exact(x):
+                assert (x @ x).dtype == torch.float32
+        x = torch.ones(2, 2)
+        assert (x @ x).dtype == torch.bfloat16
