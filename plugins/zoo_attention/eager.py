@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def is_eager() -> bool:
-    """Tell whether neither a compiler nor a transform of `torch.func` is at work."""
-    return not torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active()
+    """Tell whether neither a compiler, a transform of `torch.func` nor forward mode is at work."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+    )
+
+
+def is_batch(grad: Tensor) -> bool:
+    """Tell whether a backward was given many gradients as one, as by `is_grads_batched`: few kernels take them."""
+    found: bool = torch._C._functorch.is_legacy_batchedtensor(grad)
+    return found
 
 
 def multiply(x: Tensor, gate: Tensor, *, into: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.nn import functional
 
 from zoo_attention import eager, masking
@@ -52,7 +51,6 @@ def _pays(x: Tensor) -> bool:
         and x.is_contiguous()
         and type(x) in (Tensor, nn.Parameter)
         and eager.is_eager()
-        and forward_ad._current_level < 0
     )
 
 
@@ -116,7 +114,7 @@ class _Weigh(torch.autograd.Function):
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
     """Return the sum over space of a b, (N, C)."""
-    is_plain = torch.is_grad_enabled() or _is_batch(a)
+    is_plain = torch.is_grad_enabled() or eager.is_batch(a)
     if is_plain or not a.is_contiguous() or not b.is_contiguous():
         return (a * b).sum(tuple(range(2, b.ndim)))
     # The gradient of the scales of a group norm of mean 0 and deviation 1, each row a channel of one sample.
@@ -134,7 +132,7 @@ def _scale(a: Tensor, gate: Tensor, shift: Tensor | None) -> Tensor:
     """Return a times gate plus shift, if any, both (N, C)."""
     if shift is None:
         return a * masking.spread(gate, a)
-    if _is_batch(a):
+    if eager.is_batch(a):
         return a * masking.spread(gate, a) + masking.spread(shift, a)
     if not a.is_contiguous():
         return torch.addcmul(masking.spread(shift, a), a, masking.spread(gate, a))
@@ -144,12 +142,6 @@ def _scale(a: Tensor, gate: Tensor, shift: Tensor | None) -> Tensor:
     mean, variance = torch.zeros_like(scale), torch.ones_like(scale)
     normal = functional.batch_norm(rows, mean, variance, scale, shift, eps=0.0)
     return torch.ops.aten._unsafe_view(normal, a.shape)  # type: ignore[no-any-return]  # torch says Any
-
-
-def _is_batch(grad: Tensor) -> bool:
-    """Tell whether a backward was given many gradients as one, as by `is_grads_batched`: no kernel here takes them."""
-    is_batch: bool = torch._C._functorch.is_legacy_batchedtensor(grad)
-    return is_batch
 
 
 def _wide(x: Tensor) -> torch.dtype:

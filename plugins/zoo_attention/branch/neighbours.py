@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo_attention import eager
+
 
 def convolve(x: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
     """Return the sum over neighbours, times the kernel of each position.
@@ -31,7 +33,7 @@ def convolve(x: Tensor, kernels: Tensor, kernel_size: int) -> Tensor:
     padded = functional.pad(wide.flatten(1, 2), [half, half] * (x.ndim - 3))
     padded = torch.unflatten(padded, 1, x.shape[1:3])
     kernels = kernels.to(wide.dtype)
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if not eager.is_eager():
         return _read(padded, kernels, kernel_size, torch.addcmul).to(x.dtype)
     y: Tensor = _Read.apply(padded, kernels, kernel_size)
     return y.to(x.dtype)
@@ -74,10 +76,12 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         padded, kernels = ctx.saved_tensors
-        if torch.is_grad_enabled():  # second derivatives: those of the plain sum
+        again = torch.is_grad_enabled()
+        if again or eager.is_batch(grads[0]):  # for second derivatives: those of the plain sum
             wanted = [each for each in (padded, kernels) if each.requires_grad]
-            y = _read(padded, kernels, ctx.kernel_size)
-            found = iter(torch.autograd.grad(y, wanted, grads, create_graph=True))
+            with torch.enable_grad():
+                y = _read(padded, kernels, ctx.kernel_size)
+            found = iter(torch.autograd.grad(y, wanted, grads, create_graph=again))
             return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None
         for_padded, for_kernels = torch.zeros_like(padded), torch.empty_like(kernels)
         windows = (_windows(each, ctx.kernel_size) for each in (padded, for_padded))

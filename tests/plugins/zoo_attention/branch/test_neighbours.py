@@ -38,6 +38,16 @@ def test_differentiates_twice(sides: tuple[int, ...], fixed: str) -> None:
     assert torch.autograd.gradgradcheck(lambda *both: convolve(*both, 3), (x, kernels))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_differentiates_forwards_and_many_gradients_as_one() -> None:
+    """Forward mode and a backward over a batch of gradients pass torch's numerical checks."""
+    x, kernels = torch.randn(1, 2, 2, 5), torch.randn(1, 2, 3, 5)
+    both = tuple(each.double().requires_grad_() for each in (x, kernels))
+    assert torch.autograd.gradcheck(
+        lambda *both: convolve(*both, 3), both, check_forward_ad=True, check_batched_grad=True
+    )
+
+
 def test_functional_transforms_still_differentiate() -> None:
     """torch.func's gradient is the one of autograd."""
     x = torch.randn(1, 2, 2, 4, 3, requires_grad=True)
