@@ -99,7 +99,7 @@ class FrequencyChannelAttention(nn.Module):
         rows, columns = _cosines(self.rows, x.shape[2], x), _cosines(self.columns, x.shape[3], x)
         # A tensor: the root of a Python number would fix the size.
         size = torch.full((), x.shape[2] * x.shape[3], dtype=rows.dtype, device=x.device)
-        rows = rows * size.clamp(min=1).rsqrt()  # here: in float16 the sum itself could overflow
+        rows = rows * size.rsqrt()  # here: in float16 the sum itself could overflow
         basis = (rows[:, :, None] * columns[:, None, :]).flatten(1)  # (n, P)
         # All components of all channels in one product, read once; each channel then picks its own.
         every = masking.fill(x, mask, 0.0).flatten(2) @ basis.t().to(x.dtype)  # (N, C, n)

@@ -55,8 +55,8 @@ def attend(
     """Return what each query reads, (N, L, D), from queries (N, L, d), keys (N, K, d), values (N, K, D).
 
     Scores are multiplied by `scale`. All three may have heads, (N, heads, L, d), as then has the result.
-    Torch's fused attention has no second derivatives: for these, call the model under
-    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    Torch's fused attention has no second derivatives, no forward mode and not all of vmap: for these, call
+    the model under `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
     """
     if query.ndim == 3:
         query, key, value = (t.unsqueeze(1) for t in (query, key, value))

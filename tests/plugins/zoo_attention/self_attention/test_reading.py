@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from zoo_attention.self_attention import reading
 
 
@@ -25,6 +26,18 @@ def test_attend_is_softmax_times_values(heads: tuple[int, ...], width: int) -> N
     shares = reading.received(query, key, mask, scale=0.7, queries=torch.ones(2, 4).bool())
     torch.testing.assert_close(shares.sum(1), torch.ones(2))
     assert not shares[0, 4:].any()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch itself
+def test_forward_mode_needs_torchs_plain_attention() -> None:
+    """Under it forward mode gives the slope of finite differences."""
+    query, key, value = torch.randn(3, 2, 4, 5, dtype=torch.float64)
+    with sdpa_kernel(SDPBackend.MATH):
+        assert torch.autograd.gradcheck(
+            lambda query: reading.attend(query, key, value, None, scale=0.7),
+            query.requires_grad_(),
+            check_forward_ad=True,
+        )
 
 
 def test_shares_sum_to_one() -> None:
