@@ -45,4 +45,5 @@ class MaximumActivations(nn.Module):
         """Return one vector a sample."""
         check_call(self, x, mask)
         maxima = masking.widen(masking.amax(x, mask))
+        # The least length to divide by: gradients of a map of zeros stay small.
         return functional.normalize(maxima, dim=1, eps=1e-6).to(x.dtype)

@@ -84,6 +84,7 @@ class NetVLAD(nn.Module):
             )
             # Divided before it is permuted: after, torch.export would guard against some lengths.
             unit = masking.fill(x, mask, 0.0).to(centres.dtype)
+            # By 1e-6 at least: gradients of a map of zeros stay small.
             unit = unit / torch.linalg.vector_norm(unit, dim=1, keepdim=True).clamp(min=1e-6)
             vectors = masking.tokens(unit)  # (N, P, C)
             weights = functional.linear(vectors, weight, bias).softmax(2)  # (N, P, K)
