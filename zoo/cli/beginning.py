@@ -173,8 +173,10 @@ def _few_steps(samples: int, batch_size: int) -> list[str]:
     smaller = max(_SMALL_BATCH, 2 ** ((samples // _FEW_STEPS).bit_length() - 1))
     if steps >= _FEW_STEPS or smaller >= min(batch_size, samples):
         return []
+    rest = samples - steps * batch_size
+    left = f", and {counted(rest, 'sample')} left over in each" if rest > 0 else ""
     return [
-        f"{counted(steps, 'step')} an epoch; a smaller --batch-size ({smaller}) makes more of {samples} samples"
+        f"{counted(steps, 'step')} an epoch{left}; a smaller --batch-size ({smaller}) makes more of {samples} samples"
     ]
 
 

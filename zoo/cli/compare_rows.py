@@ -104,7 +104,8 @@ class Table(NamedTuple):
             yield (
                 "Mean ± standard deviation over the seeds. How far seeds scatter is taken to be the same for all rows: "
                 f"{100 * spread.std:.2f}, known with {counted(spread.freedom, 'degree')} of freedom. By it a 95 % confidence "
-                f"interval of the mean (Student's t), cut off at 0 and 100{test if tested else ''}."
+                f"interval of the mean (Student's t), cut off at 0 and 100{test if tested else ''}. How much other samples "
+                "would change is not in it."
             )
         elif any(line.row.samples for line in self.lines):
             test = "; p of McNemar's exact test on the same samples, with Holm's correction; below 0.05 counts"

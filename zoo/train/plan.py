@@ -32,7 +32,7 @@ from zoo.train.comparison.rows import Row
 from zoo.train.comparison.runs import Run
 from zoo.train.data.request import Treatment, unusual
 from zoo.train.recipe import Recipe, recipe_for
-from zoo.train.subject import Subject
+from zoo.train.subject import Subject, without_gaps
 
 _TITLE = re.compile(r"[^\W_][\w@.+-]*")  # of which a folder's name is made
 
@@ -166,7 +166,8 @@ def _specs(texts: Mapping[str, str], path: Path) -> dict[str, Spec]:
                 "and _ @ . + - alone, and a letter or a digit first."
             )
         try:
-            specs[title] = read_spec(text)
+            said = without_gaps(parse(text))
+            specs[title] = read_spec(said.pop("backbone"), **said)
         except ZooError as error:
             raise InvalidValue(f"{path}: specs.{title}: {error}") from None
     _check_distinct(specs, path)

@@ -59,6 +59,15 @@ def read_subject(what: str) -> Subject:
     return subject
 
 
+def without_gaps(spec: Any) -> Any:
+    """Plain data of a spec, with any value where the data will say one."""
+    block = spec.get("input") if isinstance(spec, Mapping) else None
+    if not isinstance(block, Mapping):
+        return spec
+    gaps = _GAPS.get(str(block.get("kind", "image")), {})
+    return {**spec, "input": {**gaps, **block}}
+
+
 def asked_input(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What a spec says of its input: its own block, and for the rest what its backbone asks for.
 
@@ -160,9 +169,4 @@ def _from_file(path: Path) -> Subject:
 def _check(subject: Subject) -> None:
     """Check spec and recipe before any data are read."""
     Recipe.from_data(subject.recipe, where=f"{subject.where}: recipe")
-    spec = subject.spec
-    block = spec.get("input") if isinstance(spec, Mapping) else None
-    if isinstance(block, Mapping):
-        gaps = _GAPS.get(str(block.get("kind", "image")), {})
-        spec = {**spec, "input": {**gaps, **block}}
-    Spec.from_data(spec, where=f"{subject.where}: spec")
+    Spec.from_data(without_gaps(subject.spec), where=f"{subject.where}: spec")

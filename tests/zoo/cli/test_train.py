@@ -309,8 +309,14 @@ def test_a_spec_in_short_form_is_trained(
 @pytest.mark.parametrize(
     ("batch_size", "note"),
     [
-        ("128", "note: 1 step an epoch; a smaller --batch-size (16) makes more of 220 samples"),
-        ("23", "note: 9 steps an epoch; a smaller --batch-size (16) makes more of 220 samples"),
+        (
+            "128",
+            "note: 1 step an epoch, and 92 samples left over in each; a smaller --batch-size (16)",
+        ),
+        (
+            "23",
+            "note: 9 steps an epoch, and 13 samples left over in each; a smaller --batch-size (16)",
+        ),
         ("22", None),
     ],
 )

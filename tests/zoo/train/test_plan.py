@@ -87,6 +87,18 @@ def test_a_row_that_nobody_trained_is_empty(path: Path) -> None:
     assert completed.attention == ()
 
 
+def test_what_the_data_say_may_be_left_out_of_an_input(path: Path) -> None:
+    """As in a spec that is trained by itself: here the channels, which no two data sets share."""
+    text = path.read_text().replace(
+        "none: resnet_cifar", "none: image(size=[16, 16]) -> resnet_cifar"
+    )
+    path.write_text(text)
+    plan = read_plan(path)
+    subject = plan.subject(plan.trainings[0])
+    assert subject.spec["input"] == {"kind": "image", "size": [16, 16]}
+    assert plan.training_of(run_of(path, 0)) == plan.trainings[0]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -57,8 +57,9 @@ class ImageReader:
         if "size" not in self.asked:
             if len(sizes) > 1:
                 raise InvalidValue(
-                    f"{listing.name}: images are of {len(sizes)} sizes ({_extent(sizes)}); say one in the spec's "
-                    "input block, e.g. size: [64, 64]."
+                    f"{listing.name}: images are of {len(sizes)} sizes ({_extent(sizes)}); say one for all, e.g. by "
+                    "'image(size=[64, 64]) -> ' in front of a spec in the short form, or by the block 'input: {kind: "
+                    "image, size: [64, 64]}'."
                 )
             self.asked["size"] = list(next(iter(sizes), (1, 1)))
         grey = bool(modes) and not coloured
