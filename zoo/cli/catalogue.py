@@ -94,9 +94,7 @@ def _backbone_rows(components: list[Component]) -> Iterator[tuple[str, ...]]:
 
 
 def _numbers(found: Example | str) -> str:
-    if isinstance(found, str):
-        return found
-    return f"{found.parameters:,} parameters, {found.multiply_adds:,} multiply-adds"
+    return found if isinstance(found, str) else found.numbers
 
 
 def _remark(component: Component) -> str:

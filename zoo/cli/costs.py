@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, counted
 
 if TYPE_CHECKING:
     from zoo.component import Component
@@ -27,10 +27,14 @@ class Example(NamedTuple):
     parameters: int
     multiply_adds: int
 
+    @property
+    def numbers(self) -> str:
+        """The two counts, for people."""
+        parameters = counted(self.parameters, "parameter")
+        return f"{parameters}, {counted(self.multiply_adds, 'multiply-add')}"
+
     def __str__(self) -> str:
-        return (
-            f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds at {self.shape}"
-        )
+        return f"{self.numbers} at {self.shape}"
 
 
 def component_cost(component: Component, name: str) -> Example | str:
@@ -38,8 +42,10 @@ def component_cost(component: Component, name: str) -> Example | str:
 
     Args:
         component: Of any kind.
-        name: Its name; of a name space the whole name of what is meant in it.
+        name: Its name; of a name space the whole name of what is meant in it, else there is no one count.
     """
+    if name.endswith("/*"):
+        return f"depends on the architecture; zoo show {name[:-1]}NAME says it of one"
     if component.kind == "backbone":
         return _tried(lambda: _model_cost(_backbone(component, name)))
     return _tried(lambda: _alone(component))
@@ -64,9 +70,9 @@ def cost_data(found: Example | str) -> dict[str, Any] | None:
     return found._asdict() if isinstance(found, Example) else None
 
 
-def _tried(counted: Callable[[], Example]) -> Example | str:
+def _tried(count: Callable[[], Example]) -> Example | str:
     try:
-        return counted()
+        return count()
     except ZooError as error:
         return f"not counted: {error}"
 

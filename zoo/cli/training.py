@@ -100,7 +100,7 @@ def fit_run(
     batches = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     shared = f", each shared by {processes.size} processes" if processes.size > 1 else ""
     say(
-        f"{count:,} parameters; {counted(len(data.train), 'sample')} to train on, {len(data.validation):,} to validate; "
+        f"{counted(count, 'parameter')}; {counted(len(data.train), 'sample')} to train on, {len(data.validation):,} to validate; "
         f"{counted(len(batches), 'batch', 'batches')} of {batches.batch_size} an epoch{shared}."
     )
     try:

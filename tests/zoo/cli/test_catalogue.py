@@ -76,7 +76,7 @@ def test_a_backbone_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(catalogue, "component_cost", count)
     text = page([one for one in OURS if one.title == "backbone/attn_cnn"])
-    assert "| (3, 32, 32) | 1 parameters, 2 multiply-adds |" in text
+    assert "| (3, 32, 32) | 1 parameter, 2 multiply-adds |" in text
     assert counted == [("backbone/attn_cnn", "attn_cnn")]
 
 

@@ -40,10 +40,19 @@ def test_what_cannot_be_counted_says_why() -> None:
     assert found.startswith("not counted: timm has no architecture 'resnet1'")
 
 
+def test_a_name_space_has_no_one_count(command) -> None:
+    """It is said how to ask for that of an architecture."""
+    expected = "depends on the architecture; zoo show timm/NAME says it of one"
+    assert component_cost(component("backbone/timm/*"), "timm/*") == expected
+    assert f"  costs       {expected}\n" in command("show", "backbone/timm/*").out
+    assert json.loads(command("show", "backbone/timm/*", "--json").out)["cost"] is None
+
+
 def test_an_example_reads_as_a_sentence() -> None:
     """With thousands apart."""
     text = "1,024 parameters, 66,560 multiply-adds at (64, 32, 32)"
     assert str(Example((64, 32, 32), 1024, 66_560)) == text
+    assert str(Example((2,), 1, 1)) == "1 parameter, 1 multiply-add at (2,)"
 
 
 def test_costs_are_shown(command, make_registry, tmp_path) -> None:
