@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Never
 
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
@@ -38,27 +38,30 @@ class Prediction(NamedTuple):
 def create(
     ref: str,
     *,
-    pretrained: bool = False,
+    pretrained: bool | str = False,
     num_classes: int | None = None,
     lock: str | os.PathLike[str] | None = None,
     registries: Sequence[Registry] | None = None,
     catalog: Catalog | None = None,
+    **others: Never,
 ) -> Model:
     """Create a model from the name of a variant, or of a backbone that has a name space (`timm/resnet50`).
 
     Args:
         ref: `name`, `name@1`, `name@1.2`, `name@1.2.0`, `name@sha256:<64 hex>`, or `registry/name...`.
         pretrained: Load the version's weights, verified against their digest; fetch them first if they
-            are not on this machine.
+            are not on this machine. For a backbone also the path of a file with weights for it.
         num_classes: Put a fresh classifier for so many classes in place, and keep the rest.
         lock: A lock file (`zoo lock`); the version is then the one that it holds.
         registries: Where to look; by default those of `zoo.registries()`.
         catalog: The components to build from; by default those of this process.
+        others: None; so that what other libraries take here (`in_chans`) is answered.
 
     Returns:
         The model, in eval mode if it is pretrained, else in training mode.
 
     Raises:
+        InvalidValue: `pretrained` is neither of them, or there are `others`.
         InvalidRef: `ref` is none.
         UnknownName: Nobody knows the name or version.
         PluginError: It needs plug-ins that are not installed; the message says which.
@@ -66,10 +69,17 @@ def create(
         RegistryError: A registry takes back what it said before, or contradicts the lock file.
         WeightsError: There are no weights, or they are not what was published.
     """
-    if lock is None and _is_backbone(ref, registries, catalog):
-        backbone = {"name": ref, "pretrained": pretrained}
-        return _finished(
-            compose(backbone, head="native", catalog=catalog), num_classes, trained=pretrained
+    is_backbone = lock is None and _is_backbone(ref, registries, catalog)
+    if others:
+        spec = f"{ref} + native" if is_backbone else "BACKBONE + ATTENTION@SLOT"
+        raise InvalidValue(_unknown_argument(next(iter(others)), spec))
+    if is_backbone:
+        model = compose({"name": ref, "pretrained": pretrained}, head="native", catalog=catalog)
+        return _finished(model, num_classes, trained=bool(pretrained))
+    if not isinstance(pretrained, bool):
+        raise InvalidValue(
+            f"pretrained is {pretrained!r:.80}; for a variant it is True (the weights of its version) or False. "
+            "Those of a file: zoo.load(PATH)."
         )
     from zoo.finding import find
 
@@ -392,6 +402,17 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     if f"{space}/*" not in known:
         return False
     return named(space, chosen_registries(registries)) is None
+
+
+def _unknown_argument(name: str, spec: str) -> str:
+    if name != "in_chans":
+        return (
+            f"zoo.create has no argument {name!r}. What else there is to choose, zoo.compose takes."
+        )
+    return (
+        "zoo.create has no argument 'in_chans': the channels of an image belong to the model's input block. "
+        f"Compose one: zoo.compose({spec!r}, input={{'kind': 'image', 'channels': 1}})."
+    )
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:

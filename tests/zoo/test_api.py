@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,25 @@ def test_another_number_of_classes_gets_a_fresh_classifier_and_keeps_the_rest(
         assert name.startswith("classifier.") or torch.equal(value, kept[name])
     same = zoo.create("a_net@1.0", pretrained=True, num_classes=2, registries=[registry])
     assert torch.equal(same.classifier.weight, model.classifier.weight)
+
+
+def test_pretrained_of_a_variant_is_said_by_a_bool(registry: Registry) -> None:
+    """A text, that of a file, is for a backbone."""
+    with pytest.raises(InvalidValue, match=r"'yes'; for a variant it is True .* or False\."):
+        zoo.create("a_net@1.0", pretrained="yes", registries=[registry])
+
+
+@pytest.mark.parametrize(
+    ("ref", "spec"),
+    [("zoo/a_net", "BACKBONE + ATTENTION@SLOT"), ("timm/test_resnet", "timm/test_resnet + native")],
+)
+def test_arguments_of_other_libraries_are_answered(ref: str, spec: str) -> None:
+    """Where channels are said, and which argument there is not."""
+    words = f"zoo.compose({spec!r}, input={{'kind': 'image', 'channels': 1}})"
+    with pytest.raises(InvalidValue, match=re.escape(words)):
+        zoo.create(ref, in_chans=1)  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(InvalidValue, match="has no argument 'drop_rate'"):
+        zoo.create(ref, drop_rate=0.1)  # type: ignore[arg-type]  # as above
 
 
 def test_a_version_without_weights_cannot_be_pretrained(registry: Registry) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.errors import InvalidValue
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -41,9 +43,24 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
     Returns:
         For each attention, by its dotted name in the model and in the order it is called, its weights.
         An attention that cannot tell (a plug-in without `attention_map`) gives an empty one.
+
+    Raises:
+        InvalidValue: `model` is none of ours, or `x` is not what it takes.
     """
     import torch
 
+    from zoo.composition.model import Model
+
+    if not isinstance(model, Model):
+        raise InvalidValue(
+            "zoo.attention_maps takes a model from zoo.create, zoo.compose or zoo.load; "
+            f"got {type(model).__name__}."
+        )
+    if not isinstance(x, torch.Tensor):
+        raise InvalidValue(
+            f"zoo.attention_maps takes a batch of prepared samples; got {type(x).__name__}. Of one sample: "
+            "zoo.attention_maps(model, model.transform()(sample).unsqueeze(0))."
+        )
     inputs: dict[str, tuple[Any, ...]] = {}
 
     def remember(path: str) -> Callable[..., None]:

@@ -40,6 +40,19 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_what_is_no_batch_or_no_model_is_answered_with_what_is() -> None:
+    """A sample is prepared first, as the message says; then it works."""
+    block = {"kind": "text", "vocabulary": ["who", "is", "it"]}
+    model = zoo.compose("text_cnn + mhsa@last", input=block, num_classes=2)
+    with pytest.raises(
+        zoo.InvalidValue, match=r"got str\. .*model\.transform\(\)\(sample\)\.unsqueeze\(0\)"
+    ):
+        zoo.attention_maps(model, "who is it")  # type: ignore[arg-type]  # that is the point
+    assert "last" in zoo.attention_maps(model, model.transform()("who is it").unsqueeze(0))
+    with pytest.raises(zoo.InvalidValue, match=r"takes a model from zoo\.create.* got str\."):
+        zoo.attention_maps("attn_cnn", torch.zeros(1, 3, 8, 8))  # type: ignore[arg-type]  # as above
+
+
 def test_an_attention_that_cannot_tell_gives_an_empty_map(own_catalog: None) -> None:
     """It is there, so that one sees that it was asked."""
 
