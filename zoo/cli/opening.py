@@ -127,8 +127,13 @@ def path_or_ref(what: str) -> Iterator[None]:
     """Say of a word that turns out to be no ref what it is as a path, too.
 
     Raises:
-        ZooError: The error that came, in other words.
+        ZooError: The error that came, in other words; or the word is a spec, which is neither.
     """
+    if _is_spec(what):
+        command = f"{shlex.join(['zoo', 'train', what])} --data DATA"
+        raise InvalidValue(
+            f"{what[:200]!r} is a spec, which has no trained weights. Train it first: {command}"
+        )
     try:
         yield
     except (InvalidRef, UnknownName) as error:
@@ -149,6 +154,19 @@ def path_or_ref(what: str) -> Iterator[None]:
         raise type(error)(
             f"There is no file and no folder {what[:200]!r}. Nor is it a ref: {reason}"
         ) from None
+
+
+def _is_spec(what: str) -> bool:
+    """Whether a word that is no file is a spec in the short form; a path may hold the signs of one."""
+    from zoo.grammar import is_short_form, parse
+
+    if not is_short_form(what):
+        return False
+    try:
+        parse(what)
+    except InvalidSpec:
+        return False
+    return True
 
 
 def is_architecture(what: str) -> bool:

@@ -77,6 +77,19 @@ def test_what_is_neither_a_path_nor_a_ref_is_told_of_both(what: str, message: st
             opened(what)
 
 
+@pytest.mark.parametrize("what", ["attn_cnn + se@branch", "timm/resnet18 + avg"])
+def test_a_spec_is_to_be_trained(what: str) -> None:
+    """It has no weights, nor figures; a path that is none is said to be no file."""
+    for opened in (open_model, provenance):
+        with pytest.raises(
+            InvalidValue,
+            match=re.escape(f"no trained weights. Train it first: zoo train '{what}' --data DATA"),
+        ):
+            opened(what)
+        with pytest.raises(ZooError, match=r"There is no file and no folder 'runs/c\+\+/mine'"):
+            opened("runs/c++/mine")
+
+
 @pytest.mark.usefixtures("run")
 def test_a_run_is_gone_on_with_and_not_trained() -> None:
     """Its folder is no spec."""
