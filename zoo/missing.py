@@ -41,9 +41,11 @@ def missing_plugins(
         origins = [f"{title}, which came with {' '.join(origin)}" for title, origin in came.items()]
         sentences.append(f"{path} needs {'; and '.join(origins)}.")
     if homeless:
+        were, it = ("was", "it") if len(homeless) == 1 else ("were", "them")
+        belong = "belongs" if len(homeless) == 1 else "belong"
         sentences.append(
-            f"{path} needs {' and '.join(homeless)}, which was registered in the process that saved it and belongs to "
-            "no distribution. Register it here, too (zoo.register), before loading."
+            f"{path} needs {' and '.join(homeless)}, which {were} registered in the process that saved it and {belong} "
+            f"to no distribution. Register {it} here, too (zoo.register), before loading."
         )
     left_out = _left_out(catalog, {distribution for distribution, _ in came.values()})
     sentences += map(_state, left_out)

@@ -298,7 +298,8 @@ def test_a_file_of_a_notebook_says_that_no_distribution_brings_it(
     )
     monkeypatch.setattr(zoo.plugins, "_default", None)
     with pytest.raises(
-        PluginError, match="needs attention/mine, which was registered in the process"
+        PluginError,
+        match=r"needs attention/mine, which was registered in the process .* belongs to .* Register it here",
     ):
         zoo.load(path)
     zoo.attention("mine", family="channel")(Mine)

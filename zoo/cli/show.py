@@ -13,7 +13,7 @@ from zoo.cli.listing import component_data
 from zoo.cli.opening import file_of, is_architecture, path_or_ref
 from zoo.cli.terminal import count, figure, printable, say, say_json, width, wrap
 from zoo.component import KINDS
-from zoo.errors import UnknownName, counted
+from zoo.errors import UnknownName, ZooError, counted
 from zoo.finding import find
 from zoo.grammar import is_short_form
 from zoo.headers import header
@@ -69,7 +69,7 @@ def run(args: Namespace) -> int:
 
 
 def _show_file(path: str, *, with_cost: bool, as_json: bool) -> None:
-    """Show what a file that `zoo.save` wrote says of itself; no model is built."""
+    """Show what a file that `zoo.save` wrote says of itself, and the parameters of its model."""
     import hashlib
     from math import prod
 
@@ -78,9 +78,11 @@ def _show_file(path: str, *, with_cost: bool, as_json: bool) -> None:
 
     content = read_whole(Path(path))
     file = parse(content, path)
+    parameters, known = _parameters(path)
     data = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "size": len(content),
+        "params": parameters,
         "values": sum(prod(entry.shape) for entry in file.entries.values()),
         **file.metadata,
     }
@@ -90,10 +92,34 @@ def _show_file(path: str, *, with_cost: bool, as_json: bool) -> None:
         return
     say(path, "")
     say(*_line("weights", f"sha256:{data['sha256']}, {data['size']:,} bytes"))
+    say(*_line("parameters", printable(known)))
     say(*_line("values", f"{data['values']:,} in {counted(len(file.entries), 'tensor')}"))
     say(*_line("costs", printable(costs)), "")
-    for title in ("components", "metrics", "spec", "recipe", "provenance"):
+    say(*_block("components", _origins(file.metadata.get("components"))))
+    for title in ("metrics", "spec", "recipe", "provenance"):
         say(*_block(title, file.metadata.get(title)))
+
+
+def _parameters(path: str) -> tuple[int | None, str]:
+    """How many parameters the model of a file has, and that for people; or why that is not known.
+
+    A file does not tell them from its other tensors; its model does.
+    """
+    try:
+        number = sum(parameter.numel() for parameter in api.load(path).parameters())
+    except ZooError as error:
+        return None, f"not counted: {error}"
+    return number, f"{number:,} ({count(number)})"
+
+
+def _origins(components: Any) -> Any:
+    """Whence a file's components came, with words for those that no distribution brought."""
+    if not isinstance(components, dict):
+        return components
+    own = "registered in a process"
+    return {
+        title: own if origin == [None, None] else origin for title, origin in components.items()
+    }
 
 
 def _show_version(what: str, *, with_cost: bool, as_json: bool) -> None:

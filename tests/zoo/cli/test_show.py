@@ -222,9 +222,10 @@ def test_a_class_that_cannot_be_imported_is_an_error(process, make_plugin):
 
 
 def test_a_file_says_what_it_holds(command, tmp_path, small_spec):
-    """Spec, components and figures of a file are shown without building its model."""
+    """Spec, components and figures of a file are shown, and its parameters apart from its other values."""
+    model = zoo.compose(zoo.Spec.from_data(small_spec))
     path = zoo.save(
-        zoo.compose(zoo.Spec.from_data(small_spec)),
+        model,
         tmp_path / "mine.safetensors",
         metrics={"pets/test/top1": {"mean": 0.5, "seeds": 1}},
     )
@@ -237,6 +238,39 @@ def test_a_file_says_what_it_holds(command, tmp_path, small_spec):
     assert "pets/test/top1" in done.out
     assert data["spec"]["backbone"]["name"] == "attn_cnn"
     assert "attention/se" in data["components"]
+    number = sum(parameter.numel() for parameter in model.parameters())
+    assert data["params"] == number < data["values"]
+    assert f"  parameters  {number:,} (" in done.out
+    assert f"  values      {data['values']:,} in {len(model.state_dict())} tensors\n" in done.out
 
     path.write_bytes(b"no weights")
     assert "is no safetensors file" in command("show", str(path)).err
+
+
+def test_a_file_of_components_that_are_not_here_is_shown(
+    command, own_catalog, tmp_path, monkeypatch
+):
+    """That they were registered in a process, and why nothing was counted."""
+
+    class Same(nn.Module):
+        def __init__(self, channels, *, ndim=2):
+            super().__init__()
+
+        def forward(self, x, mask=None):
+            return x
+
+    for name in ("one", "two"):
+        zoo.attention(name, family="channel")(Same)
+    path = str(zoo.save(zoo.compose("attn_cnn + one@last + two@last"), tmp_path / "m.safetensors"))
+    assert "not counted" not in command("show", path).out
+    monkeypatch.setattr(plugins, "_default", None)
+
+    done = command("show", path)
+
+    assert done.code == 0
+    assert "    attention/one: registered in a process\n" in done.out
+    assert (
+        f"  parameters  not counted: {path} needs attention/one and attention/two, which were registered in the "
+        "process that saved it and belong to no distribution. Register them here, too" in done.out
+    )
+    assert json.loads(command("show", path, "--json").out)["params"] is None
