@@ -6,10 +6,14 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 from zoo.cli.opening import open_model
 from zoo.cli.terminal import complain, printable, say, say_json
 from zoo.errors import InvalidValue, percent
+
+if TYPE_CHECKING:
+    from zoo.api import Prediction
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -48,20 +52,35 @@ def run(args: Namespace) -> int:
     model = open_model(args.what)
     if model.spec.input.kind == "text":
         _note_files(args.samples)
-    # All samples before the first line: one that cannot be read leaves no half of an answer.
-    found = [(sample, predict(model, sample, top=args.top)) for sample in args.samples]
+    found: list[tuple[str, list[Prediction] | InvalidValue]] = []
+    for sample in args.samples:
+        try:
+            found.append((sample, predict(model, sample, top=args.top)))
+        except InvalidValue as error:  # the others are answered
+            found.append((sample, error))
     if args.json:
-        say_json(
-            [
-                {"sample": sample, "predictions": [one._asdict() for one in top]}
-                for sample, top in found
-            ]
-        )
-        return 0
-    columns = max(len(printable(one.label)) for _, top in found for one in top)
-    for sample, top in found:
+        say_json([_data(sample, answer) for sample, answer in found])
+    else:
+        _say([(sample, answer) for sample, answer in found if isinstance(answer, list)])
+    bad = [(sample, str(answer)) for sample, answer in found if isinstance(answer, InvalidValue)]
+    if len(bad) == len(found) > 1 and len({reason for _, reason in bad}) == 1:
+        complain("error", bad[0][1])  # of the model, not of a sample
+        return 2
+    for sample, reason in bad:
+        complain("error", reason if sample in reason else f"{sample}: {reason}")
+    return 2 if bad else 0
+
+
+def _say(answers: list[tuple[str, list[Prediction]]]) -> None:
+    columns = max((len(printable(one.label)) for _, top in answers for one in top), default=0)
+    for sample, top in answers:
         say(sample)
         for one in top:
             probability = percent(one.probability, digits=1)
             say(f"  {printable(one.label):<{columns}}  {probability:>7}")
-    return 0
+
+
+def _data(sample: str, answer: list[Prediction] | InvalidValue) -> dict[str, Any]:
+    if isinstance(answer, InvalidValue):
+        return {"sample": sample, "error": str(answer)}
+    return {"sample": sample, "predictions": [one._asdict() for one in answer]}

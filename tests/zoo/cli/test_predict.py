@@ -75,17 +75,57 @@ def test_a_ref_is_taken_with_its_weights(command, model, make_registry, photo):
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "photo.png' "),
     ],
 )
-def test_a_bad_image_is_an_error(command, file, photo, tmp_path, content, message):
-    """One image that cannot be read: an error, and no half of an answer."""
+def test_a_bad_image_is_an_error_and_the_others_are_answered(
+    command, file, photo, tmp_path, content, message
+):
+    """It has a line among the errors, or its place in the data; the exit code says that not all went well."""
     bad = tmp_path / "bad" / "photo.png"
     if content is not None:
         bad.parent.mkdir()
         bad.write_bytes(content)
 
-    done = command("predict", file, photo, str(bad))
+    whole = command("predict", file, photo, photo).out
+    done = command("predict", file, photo, str(bad), photo)
+
+    assert (done.code, done.out) == (2, whole)
+    assert message in done.err
+    assert (done.err.count("\n"), done.err.count("zoo: error: ")) == (1, 1)
+
+    done = command("predict", file, photo, str(bad), photo, "--json")
+
+    first, second, third = json.loads(done.out)
+    assert first == third == json.loads(command("predict", file, photo, "--json").out)[0]
+    assert second["sample"] == str(bad)
+    assert message in second["error"]
+    assert "predictions" not in second
+    assert done.code == 2
+
+
+def test_every_bad_sample_is_named(command, file, photo, tmp_path):
+    """Also where only its content is wrong, of which the message does not know the file."""
+    names = [str(tmp_path / f"{name}.tif") for name in "ab"]
+    for name in names:
+        Image.fromarray(np.zeros((4, 4), np.float32)).save(name)
+
+    done = command("predict", file, *names, photo)
+
+    assert done.code == 2
+    assert done.out.startswith(photo)
+    lines = done.err.splitlines()
+    assert [line.partition(": The image has mode 'F'")[0] for line in lines] == [
+        f"zoo: error: {name}" for name in names
+    ]
+
+
+def test_what_is_wrong_with_the_model_is_said_once(command, photo, tmp_path):
+    """However many samples it was to classify."""
+    model = zoo.compose({"name": "plain_cnn", "widths": [4]})
+    file = str(zoo.save(model, tmp_path / "features.safetensors"))
+
+    done = command("predict", file, photo, photo)
 
     assert (done.code, done.out) == (2, "")
-    assert message in done.err
+    assert done.err.count("gives features, not classes") == 1
 
 
 def test_bad_files_are_errors(command, file, photo, tmp_path):
