@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
@@ -43,7 +43,6 @@ def create(
     lock: str | os.PathLike[str] | None = None,
     registries: Sequence[Registry] | None = None,
     catalog: Catalog | None = None,
-    **others: Never,
 ) -> Model:
     """Create a model from the name of a variant, or of a backbone that has a name space (`timm/resnet50`).
 
@@ -55,13 +54,12 @@ def create(
         lock: A lock file (`zoo lock`); the version is then the one that it holds.
         registries: Where to look; by default those of `zoo.registries()`.
         catalog: The components to build from; by default those of this process.
-        others: None; so that what other libraries take here (`in_chans`) is answered.
 
     Returns:
         The model, in eval mode if it is pretrained, else in training mode.
 
     Raises:
-        InvalidValue: `pretrained` is neither of them, or there are `others`.
+        InvalidValue: `pretrained` is neither of them.
         InvalidRef: `ref` is none.
         UnknownName: Nobody knows the name or version.
         PluginError: It needs plug-ins that are not installed; the message says which.
@@ -69,11 +67,7 @@ def create(
         RegistryError: A registry takes back what it said before, or contradicts the lock file.
         WeightsError: There are no weights, or they are not what was published.
     """
-    is_backbone = lock is None and _is_backbone(ref, registries, catalog)
-    if others:
-        spec = f"{ref} + native" if is_backbone else "BACKBONE + ATTENTION@SLOT"
-        raise InvalidValue(_unknown_argument(next(iter(others)), spec))
-    if is_backbone:
+    if lock is None and _is_backbone(ref, registries, catalog):
         model = compose({"name": ref, "pretrained": pretrained}, head="native", catalog=catalog)
         return _finished(model, num_classes, trained=bool(pretrained))
     if not isinstance(pretrained, bool):
@@ -402,17 +396,6 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     if f"{space}/*" not in known:
         return False
     return named(space, chosen_registries(registries)) is None
-
-
-def _unknown_argument(name: str, spec: str) -> str:
-    if name != "in_chans":
-        return (
-            f"zoo.create has no argument {name!r}. What else there is to choose, zoo.compose takes."
-        )
-    return (
-        "zoo.create has no argument 'in_chans': the channels of an image belong to the model's input block. "
-        f"Compose one: zoo.compose({spec!r}, input={{'kind': 'image', 'channels': 1}})."
-    )
 
 
 def _build(plan: Plan, *, initialize: bool = True) -> Model:

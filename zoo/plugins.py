@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from zoo import hookspecs
-from zoo.component import FAMILIES, KINDS, Component
+from zoo.component import KINDS, Component
 from zoo.distributions import EntryPoint, installed_entry_points
 from zoo.errors import InvalidValue, PluginError, UnknownName, near_misses
 from zoo.transports import BUILT_IN, Transport
@@ -265,17 +265,8 @@ def register(component: Component) -> Component:
     return catalog().register(component)
 
 
-def attention(name: str, *, family: str = "", **fields: Any) -> Callable[[Class], Class]:
-    """Offer the decorated class as an attention in this process. `fields` as in `Component`.
-
-    Raises:
-        InvalidValue: There is no family; it has no default.
-    """
-    if not family:
-        raise InvalidValue(
-            f"Attention {name!r:.80} says no family, i.e. what it weighs; give "
-            f"@zoo.attention(NAME, family=...) one of {', '.join(FAMILIES)}."
-        )
+def attention(name: str, *, family: str, **fields: Any) -> Callable[[Class], Class]:
+    """Offer the decorated class as an attention in this process. `fields` as in `Component`."""
     return _decorator("attention", name, family=family, **fields)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,19 +87,6 @@ def test_pretrained_of_a_variant_is_said_by_a_bool(registry: Registry) -> None:
     """A text, that of a file, is for a backbone."""
     with pytest.raises(InvalidValue, match=r"'yes'; for a variant it is True .* or False\."):
         zoo.create("a_net@1.0", pretrained="yes", registries=[registry])
-
-
-@pytest.mark.parametrize(
-    ("ref", "spec"),
-    [("zoo/a_net", "BACKBONE + ATTENTION@SLOT"), ("timm/test_resnet", "timm/test_resnet + native")],
-)
-def test_arguments_of_other_libraries_are_answered(ref: str, spec: str) -> None:
-    """Where channels are said, and which argument there is not."""
-    words = f"zoo.compose({spec!r}, input={{'kind': 'image', 'channels': 1}})"
-    with pytest.raises(InvalidValue, match=re.escape(words)):
-        zoo.create(ref, in_chans=1)  # type: ignore[arg-type]  # that is the point
-    with pytest.raises(InvalidValue, match="has no argument 'drop_rate'"):
-        zoo.create(ref, drop_rate=0.1)  # type: ignore[arg-type]  # as above
 
 
 def test_a_version_without_weights_cannot_be_pretrained(registry: Registry) -> None:

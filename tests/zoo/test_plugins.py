@@ -249,16 +249,6 @@ def test_a_name_that_a_plugin_offers_cannot_be_registered(own_catalog: None) -> 
     zoo.head("se")(Gate)
 
 
-def test_an_attention_needs_a_family_to_be_registered(own_catalog: None) -> None:
-    """The message lists them."""
-    with pytest.raises(
-        InvalidValue,
-        match=r"'mine' says no family.* one of channel, spatial, mixed, self, branch\.$",
-    ):
-        zoo.attention("mine")
-    assert "mine" not in {one.name for one in zoo.list_components("attention")}
-
-
 def test_a_component_needs_a_kind_to_be_registered(own_catalog: None) -> None:
     """A hook would say it; here nobody does."""
     with pytest.raises(InvalidValue, match=r"'x' has kind ''; say one with Component.kind"):
