@@ -141,7 +141,7 @@ def fit(
                 WholeBatches(data.validation, validation),
                 folder,
                 resume=resume,
-                go_on=processes.command(folder.resume_command),
+                go_on=processes.command(f"{folder.resume_command}{' --shard' if shared else ''}"),
             )
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
         if not of_all(ended)[0]:

@@ -148,6 +148,7 @@ def test_two_processes_stop_inside_an_epoch_and_go_on(
     stop(process.pid)
     said, errors = process.communicate()
     assert said.count("Stopped in epoch") == 1, errors
+    assert " ".join(["--resume", str(broken), *how]) + "\n" in said
     resumed = ["-m", "zoo", "train", "--resume", str(broken)]
     alone = start(*resumed)
     assert "with 2 processes; resume it with as many" in " ".join(alone.communicate()[1].split())
