@@ -120,7 +120,12 @@ def fit_run(
     except Interrupted as error:
         say(str(error))
         return INTERRUPTED, None
-    say(f"{best_line(fitted.best, fitted.path)}; {fitted.seconds:.0f} s.")
+    best = best_line(fitted.best, fitted.path)
+    if fitted.had_ended:
+        epochs = counted(recipe.epochs, "epoch")
+        say(f"The run has ended before, after {epochs}; nothing was trained now. {best}.")
+    else:
+        say(f"{best}; {fitted.seconds:.0f} s.")
     if measure is not None:
         say(f"Measure it on the test split: {measure}")
     return 0, fitted if processes.first else None

@@ -37,12 +37,14 @@ class Fitted(NamedTuple):
         history: Figures of every epoch.
         path: The best model's file.
         seconds: Time that all epochs took together.
+        had_ended: Whether nothing was left to train.
     """
 
     best: dict[str, float]
     history: list[dict[str, float]]
     path: Path
     seconds: float
+    had_ended: bool = False
 
 
 class Interrupted(ZooError):
@@ -144,7 +146,8 @@ def fit(
                 go_on=processes.command(f"{folder.resume_command}{' --shard' if shared else ''}"),
             )
         seconds = round(sum(figures["seconds"] for figures in keeper.history), 1)
-        if not of_all(ended)[0]:
+        had_ended = of_all(ended)[0]
+        if not had_ended:
             save("last", keeper.history[-1])
             if processes.first:
                 folder.write_result(started, keeper.best, keeper.history, seconds)
@@ -154,7 +157,7 @@ def fit(
                     title=f"{folder.path.name}: {data.name}",
                     best_epoch=int(keeper.best["epoch"]),
                 )
-    return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds)
+    return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds, had_ended)
 
 
 def complete_spec(spec: Mapping[str, Any], data: Data, *, where: str = "spec") -> Spec:

@@ -167,12 +167,19 @@ class RunFolder:
         if self.is_run:
             self.read()  # which refuses what others wrote
         if self.is_run and self.has_begun:
+            if self.ended:
+                raise InvalidValue(
+                    f"{self.path} already holds a run, which has ended. Choose another folder with --output; to begin "
+                    f"with its weights, --start {self.model_path('last')}."
+                )
             raise InvalidValue(
-                f"{self.path} already holds a run. Resume it ({self.resume_command}), or choose another folder."
+                f"{self.path} already holds a run. Resume it ({self.resume_command}), or choose another folder with "
+                "--output."
             )
         if self.checkpoint.exists():
             raise InvalidValue(
-                f"{self.path} holds the checkpoint of a run whose {self._run.name} is gone. Choose another folder."
+                f"{self.path} holds the checkpoint of a run whose {self._run.name} is gone. Choose another folder "
+                "with --output."
             )
 
     def members(self) -> dict[str, list[str]] | None:

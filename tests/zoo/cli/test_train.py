@@ -128,10 +128,38 @@ def test_a_file_is_trained_evaluated_and_resumed(
     assert main(what) == 0
     assert "mnist/test  accuracy" in capsys.readouterr().out
 
-    assert main(["train", "--resume", str(run), "--threads", "1"]) == 0
-    assert main(["train", "--resume", str(run), "--epochs", "3", "--seed", "1"]) == 2
+
+def test_a_run_that_has_ended_is_said_to_have(
+    spec: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where its model is, how to measure it, and how to train on; to resume it is advised to nobody."""
+    run = tmp_path / "run"
+    assert _train(spec, root, "--output", str(run)) == 0
+    assert "nothing was trained" not in capsys.readouterr().out
+    resume = ["train", "--resume", str(run), "--threads", "1"]
+    assert main(resume) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "has ended before, after 1 epoch; nothing was trained now. Best: epoch 1," in printed
+    assert f"in {run / 'best.safetensors'}. Measure it on the test split: zoo evaluate" in printed
+
+    start = f"--start {run / 'last.safetensors'}."
+    assert main([*resume, "--epochs", "3", "--seed", "1"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert "was started with another recipe: epochs 2 (asked: 3). Resume it as it was" in error
+    expected = f"epochs 1 (asked: 3). It has ended; to train on, begin another run with {start}"
+    assert f"was started with another recipe: {expected}" in error
+    assert _train(spec, root, "--output", str(run)) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert (
+        f"which has ended. Choose another folder with --output; to begin with its weights, {start}"
+        in error
+    )
+
+    (run / "result.json").unlink()
+    assert main([*resume, "--epochs", "3"]) == 2
+    assert _train(spec, root, "--output", str(run)) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "recipe: epochs 1 (asked: 3). Resume it as it was, or start another run" in error
+    assert f"Resume it (zoo train --resume {run}), or choose another folder with --output" in error
 
 
 @pytest.mark.parametrize(
