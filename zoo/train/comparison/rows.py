@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.errors import InvalidValue, UnknownName
 from zoo.train.comparison.runs import Run
 from zoo.train.comparison.titles import titles_of
+
+_FEW = 8  # folders that make a command which can be read
 
 
 class Row(NamedTuple):
@@ -50,17 +53,13 @@ def make_rows(runs: Iterable[Run], figure: str) -> list[Row]:
         InvalidValue: The runs are on several data sets or other samples, or one seed comes twice.
         UnknownName: A run lacks the figure.
     """
+    runs = list(runs)
+    _check_data(runs)
     groups: dict[str, list[Run]] = {}
-    data = None
     for run in runs:
-        if data is not None and run.data != data:
-            raise InvalidValue(
-                f"{run.folder} is on {run.data}, the runs before it are on {data}; compare one data set at a time."
-            )
-        data = run.data
         if figure not in run.figures:
             raise UnknownName(
-                f"{run.folder} has no {figure} yet, which --data (and --root) measures. {near_misses(figure, run.figures)}"
+                f"{run.folder} has no {figure} yet, which --data (and --root) measures."
             )
         groups.setdefault(_identity(run), []).append(run)
     for group in groups.values():
@@ -78,6 +77,18 @@ def _identity(run: Run) -> str:
     """What runs of one row share: everything but the seed."""
     recipe = {name: value for name, value in run.recipe.items() if name != "seed"}
     return json.dumps([run.spec.to_data(), recipe, dict(run.conditions)], sort_keys=True)
+
+
+def _check_data(runs: Sequence[Run]) -> None:
+    other = next((run for run in runs if run.data != runs[0].data), None)
+    if other is None:
+        return
+    data = runs[0].data
+    alike = [str(run.folder) for run in runs if run.data == data]
+    command = f": {shlex.join(['zoo', 'compare', *alike])}" if len(alike) <= _FEW else "."
+    raise InvalidValue(
+        f"{other.folder} is on {other.data}, the runs before it are on {data}; compare one data set at a time{command}"
+    )
 
 
 def _check_seeds(group: Sequence[Run]) -> None:

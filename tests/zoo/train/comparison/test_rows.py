@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -35,19 +37,29 @@ def test_the_same_seed_twice_is_refused(make_run: MakeRun) -> None:
 
 
 def test_runs_on_two_data_sets_are_refused(make_run: MakeRun) -> None:
-    """Their figures do not compare."""
-    runs = [read_run(make_run("a", 0.8)), read_run(make_run("b", 0.8, data="circles"))]
-    with pytest.raises(InvalidValue, match="b is on circles, the runs before it are on squares"):
+    """Their figures do not compare; the command for those of the first is said, as long as it can be read."""
+    names = {"a": "squares", "b": "circles", "my c": "squares"}
+    a, b, c = (make_run(name, 0.8, data=data) for name, data in names.items())
+    runs = [read_run(folder) for folder in (a, b, c)]
+    message = (
+        f"{b} is on circles, the runs before it are on squares; compare one data set at a time"
+    )
+    with pytest.raises(
+        InvalidValue, match=re.escape(f"{message}: zoo compare {a} {quote(str(c))}") + "$"
+    ):
         make_rows(runs, "validation/top1")
+    with pytest.raises(InvalidValue, match=re.escape(message) + r"\.$"):
+        make_rows(runs + runs[:1] * 8, "validation/top1")
 
 
 def test_a_figure_that_a_run_lacks_is_named(make_run: MakeRun) -> None:
-    """With those there are."""
+    """With the options that measure it, and no figure of another split, however like its name is."""
+    run = read_run(make_run("a", 0.8))
+    run = run._replace(figures={**run.figures, "train/top1": 0.9})
     with pytest.raises(
-        UnknownName,
-        match=r"has no test/top1 yet, which --data .* measures\. Known: 'validation/top1\'",
+        UnknownName, match=r"has no test/top1 yet, which --data \(and --root\) measures\.$"
     ):
-        make_rows([read_run(make_run("a", 0.8))], "test/top1")
+        make_rows([run], "test/top1")
 
 
 def test_seeds_on_other_samples_are_refused(make_run: MakeRun) -> None:
