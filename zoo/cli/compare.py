@@ -23,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="+", help="folders of runs; or refs and files, which need --data"
     )
-    add_data_arguments(parser, required=False)
+    add_data_arguments(parser)
     parser.add_argument(
         "--model",
         choices=("best", "last"),

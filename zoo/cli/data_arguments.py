@@ -12,11 +12,10 @@ from zoo.train.data import KNOWN
 from zoo.train.data.request import CHOICES, USUAL, DataRequest
 
 
-def add_data_arguments(parser: ArgumentParser, *, required: bool) -> None:
+def add_data_arguments(parser: ArgumentParser) -> None:
     """Add them."""
     parser.add_argument(
         "--data",
-        required=required,
         help=f"a folder, an archive or a file; or with --root the name of a data set: {', '.join(sorted(KNOWN))}",
     )
     parser.add_argument("--root", help="the folder that a named data set's files are in")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.cli.arguments import add_threads
-from zoo.cli.data_arguments import add_data_arguments, data_request
+from zoo.cli.data_arguments import add_data_arguments, data_request, data_words
 from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from zoo import Model
     from zoo.train.data.dataset import Data
     from zoo.train.evaluation import Score
+    from zoo.train.run_folder import RunFolder
 
 TOLERANCE = 0.001  # of an accuracy: other machines round otherwise, and a few samples change sides
 _SPLITS = ("test", "validation", "all")
@@ -25,8 +27,11 @@ _SPLITS = ("test", "validation", "all")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", help="a ref, a file that zoo.save wrote, or the folder of a run")
-    add_data_arguments(parser, required=True)
+    parser.add_argument(
+        "what",
+        help="a ref, a file that zoo.save wrote, or the folder of a run, whose data need not be said again",
+    )
+    add_data_arguments(parser)
     parser.add_argument(
         "--split",
         choices=_SPLITS,
@@ -50,9 +55,10 @@ def run(args: Namespace) -> int:
     from zoo.train.processor import prepare_processor
 
     prepare_processor(args.threads)
+    before = trained(args.what, provenance(args.what))
+    args = _with_data(args)
     model, digest = _opened(args.what)
     request, whole = data_request(args), args.split == "all"
-    before = trained(args.what, provenance(args.what))
     if whole:
         tell_of_seen(request, before)
     else:
@@ -83,14 +89,50 @@ def run(args: Namespace) -> int:
     return 0 if holds else 1
 
 
-def _opened(what: str) -> tuple[Model, str]:
-    """The model; and of a run's best the digest of its file, for which its figures hold."""
+def _with_data(args: Namespace) -> Namespace:
+    """The arguments, with the data of a run where they name none.
+
+    Raises:
+        InvalidValue: Nor does the run, or it has lost them.
+    """
+    from zoo.cli.noted_data import noted_request, with_noted_data
+
+    folder = _run_folder(args.what)
+    if folder is None and args.data is None:
+        raise InvalidValue(
+            f"Say on which data to measure {args.what}: --data (and --root). Only the folder of a run names its own."
+        )
+    if folder is None:
+        return args
+    try:
+        noted = noted_request(folder)
+    except InvalidValue as error:
+        if args.data is not None:
+            return args
+        raise InvalidValue(f"{error} Say on which to measure it: --data (and --root).") from None
+    columns = data_words({"text": noted.text, "label": noted.label})
+    command = shlex.join(["zoo", "evaluate", args.what, *columns])
+    found = with_noted_data(args, noted, folder, command)
+    if data_words(vars(found)) != data_words(vars(args)):
+        taken = shlex.join(data_words(vars(found)))
+        complain("note", f"the data are taken as for the training of {args.what}: {taken}")
+    return found
+
+
+def _run_folder(what: str) -> RunFolder | None:
+    """The run whose folder was named; None for anything else."""
     from zoo.train.run_folder import RunFolder
 
-    best = RunFolder(Path(what)).model_path("best")
-    if file_of(what) != best:
+    folder = RunFolder(Path(what))
+    return folder if file_of(what) == folder.model_path("best") else None
+
+
+def _opened(what: str) -> tuple[Model, str]:
+    """The model; and of a run's best the digest of its file, for which its figures hold."""
+    folder = _run_folder(what)
+    if folder is None:
         return open_model(what), ""
-    file = open_file(best)
+    file = open_file(folder.model_path("best"))
     return file.model, file.digest
 
 

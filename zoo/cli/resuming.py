@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from zoo.cli.data_arguments import data_request, evaluation
+from zoo.cli.noted_data import noted_request, with_noted_data
 from zoo.cli.training import fit_run, initial_model, overrides, prepare
 from zoo.errors import InvalidValue
-from zoo.train.data import KNOWN, open_data
+from zoo.train.data import open_data
 from zoo.train.data.request import USUAL, DataRequest
 
 if TYPE_CHECKING:
@@ -43,13 +43,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
         raise InvalidValue(f"{output} was started with another recipe: {', '.join(others)}. {mend}")
     if args.what is not None and args.what != run.get("what", args.what):
         raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")
-    try:
-        request = msgspec.convert(run.get("request"), DataRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidValue(
-            f"{output}: run.json does not say which data it was started with ({error}); zoo train did not start it."
-        ) from None
-    request = _found(args, request, folder)
+    request = _found(args, noted_request(folder), folder)
     try:
         data = open_data(
             request,
@@ -93,12 +87,5 @@ def _found(args: Namespace, noted: DataRequest, folder: RunFolder) -> DataReques
         raise InvalidValue(
             f"{folder.path} was started with other data: {', '.join(others)}. Resume it as it was, or start another run."
         )
-    asked = data_request(Namespace(**{**vars(args), "data": args.data or noted.what}))
-    request = msgspec.structs.replace(noted, what=asked.what, root=asked.root or noted.root)
-    option, place = ("data", request.what) if request.what not in KNOWN else ("root", request.root)
-    if getattr(args, option) is None and place is not None and not Path(place).exists():
-        raise InvalidValue(
-            f"{folder.path} was started with data at {place}, where nothing is now. Say where they are: "
-            f"{folder.resume_command} --{option} PATH"
-        )
-    return request
+    asked = data_request(with_noted_data(args, noted, folder, folder.resume_command))
+    return replace(noted, what=asked.what, root=asked.root)

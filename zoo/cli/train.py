@@ -17,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         help="a ref, a YAML file with the blocks 'spec' and 'recipe', or a spec in the short form",
     )
-    add_data_arguments(parser, required=False)
+    add_data_arguments(parser)
     parser.add_argument("--output", help="folder for the run (default: runs/<name>)")
     parser.add_argument(
         "--start", metavar="FILE", help="begin with the weights of this file, of the same spec"
