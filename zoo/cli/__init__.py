@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Sequence
 
-DONE, WRONG, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
+DONE, WRONG, PIPE_CLOSED = 0, 2, 141
+STOPPED = 128  # and the number of the signal
+INTERRUPTED = STOPPED + 2  # by Ctrl-C
 _PATIENCE = 10.0  # seconds that the other processes of torchrun leave the first one to say an error
 
 
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if all went well, 1 if a check found a problem, 2 if something was wrong with what was asked,
-        130 if it was interrupted.
+        130 if Ctrl-C interrupted it, 128 and its number if another signal stopped a training.
     """
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))

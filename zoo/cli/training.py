@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import INTERRUPTED
+from zoo.cli import STOPPED
 from zoo.errors import counted
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def fit_run(
         )
     except Interrupted as error:
         say(str(error))
-        return INTERRUPTED, None
+        return STOPPED + error.number, None
     best = best_line(fitted.best, fitted.path)
     if fitted.had_ended:
         epochs = counted(recipe.epochs, "epoch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -48,7 +49,16 @@ class Fitted(NamedTuple):
 
 
 class Interrupted(ZooError):
-    """A training was stopped by Ctrl-C or a scheduler; the message says what is kept."""
+    """A training was stopped by Ctrl-C or a scheduler; the message says what is kept.
+
+    Args:
+        message: For people.
+        number: Of the signal that stopped it.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 def fit(
@@ -328,7 +338,9 @@ def _run(
     try:
         trainer.fit(task, train, validation, ckpt_path=checkpoint, weights_only=True)
     except Stopped as stop:
-        raise Interrupted(f"Stopped {stop}. All of it is kept. Go on with: {go_on}") from None
+        raise Interrupted(
+            f"Stopped {stop}. All of it is kept. Go on with: {go_on}", stop.number
+        ) from None
     except (KeyboardInterrupt, SystemExit):
         kept = "Nothing was trained yet. Start again as before."
         if folder.checkpoint.exists():

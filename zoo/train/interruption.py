@@ -17,12 +17,28 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from zoo.train.processes import of_all
+
+# Each with what is said when it comes.
+_SIGNALS = {
+    signal.SIGINT: "Stopping after this batch; Ctrl-C again stops at once, and loses what is not kept yet.",
+    signal.SIGTERM: "SIGTERM came: stopping after this batch.",
+    signal.SIGHUP: "The terminal was closed (SIGHUP): stopping after this batch.",
+}
 _ONE = 1.0  # seconds in which a signal that comes again is the same one, passed on by a launcher
 
 
 class Stopped(BaseException):
-    """The training was stopped as asked, and is kept; says where. Nothing failed, so it is no Exception."""
+    """The training was stopped as asked, and is kept. Nothing failed, so it is no Exception.
+
+    Args:
+        where: In the training.
+        number: Of the signal that asked.
+    """
+
+    def __init__(self, where: str, number: int) -> None:
+        super().__init__(where)
+        self.number = number
 
 
 class Interruption(Callback):
@@ -39,6 +55,7 @@ class Interruption(Callback):
         self.checkpoint, self.report = checkpoint, report
         self._before: dict[signal.Signals, Any] = {}
         self._asked: float | None = None  # when
+        self._number = 0  # of the signal that did
         self._stopping = False
 
     @contextmanager
@@ -62,11 +79,9 @@ class Interruption(Callback):
         if self._stopping:
             return
         if self._asked is None:
-            self._asked = time.monotonic()
+            self._asked, self._number = time.monotonic(), number
             with suppress(Exception):  # who listened may be gone, or be in the middle of a line
-                self.report(
-                    "Stopping after this batch; Ctrl-C again stops at once, and loses what is not kept yet."
-                )
+                self.report(_SIGNALS[signal.Signals(number)])
         elif number == signal.SIGINT and time.monotonic() - self._asked > _ONE:
             raise KeyboardInterrupt
 
@@ -104,7 +119,8 @@ class Interruption(Callback):
 
     def _stop(self, where: str) -> None:
         self._stopping = True
-        raise Stopped(where)
+        # One signal for all processes, of which some had none.
+        raise Stopped(where, max(of_all(self._number)))
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
         """Keep the checkpoint of a stop."""

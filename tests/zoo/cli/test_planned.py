@@ -105,7 +105,7 @@ def test_what_was_stopped_goes_on_and_is_missing_until_then(
 
     with monkeypatch.context() as patched:
         patched.setattr(KeepBest, "on_train_epoch_end", stop_at_the_second)
-        assert main(words) == 130
+        assert main(words) == 143
     assert ended(runs) == ["none-seed0"]
     folders = [str(path) for path in sorted(runs.iterdir())]
     assert len(folders) == 2

@@ -132,6 +132,35 @@ def test_a_run_stopped_inside_an_epoch_ends_as_one_that_was_not(
     assert all(figures["samples_per_second"] > 0 for figures in fitted.history)
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGINT, "Stopping after this batch; Ctrl-C again stops at once"),
+        (signal.SIGTERM, "SIGTERM came: stopping after this batch."),
+        (signal.SIGHUP, "The terminal was closed (SIGHUP): stopping after this batch."),
+    ],
+)
+def test_a_stop_is_told_in_words_of_its_signal(
+    number: signal.Signals, said: str, data: Data, new_model: NewModel, folder: Path
+) -> None:
+    """And known by its number, from which the exit code follows; one that comes later is no matter."""
+    lines: list[str] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    def twice() -> None:
+        send(number)
+        send(signal.SIGTERM)
+
+    model = at_batch(new_model(), 3, twice)
+    try:
+        with pytest.raises(Interrupted, match="after batch 3 of 10") as stop:
+            fit(model, data, RECIPE, RunFolder(folder), report=lines.append)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stop.value.number == number
+    assert [line for line in lines if line.startswith(said)] == lines
+
+
 def test_a_run_may_be_stopped_again_and_again(
     data: Data, new_model: NewModel, whole: Path, folder: Path
 ) -> None:
