@@ -18,7 +18,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 
 
 def read_whole(path: Path, *, limit: int | None = None) -> bytearray:
-    """Return the bytes of a file, in memory that tensors may share.
+    """Return the bytes of a file.
 
     Raises:
         WeightsError: It cannot be read, or is larger than `limit` bytes.
@@ -47,24 +47,35 @@ def open_to_read(path: Path) -> FileIO:
 
 
 def read_exactly(file: FileIO, size: int, source: str) -> bytearray:
-    """Return the next `size` bytes of a file, in memory that tensors may share.
+    """Return the next `size` bytes of a file.
 
     Raises:
         WeightsError: There are fewer, they cannot be read, or there is no memory for them.
     """
     try:
         content = bytearray(size)
-        view = memoryview(content)
-        read = 0
-        while read < size and (count := file.readinto(view[read:])):
-            read += count
     except MemoryError:
         raise WeightsError(f"{source}: there is no memory for its {size} bytes.") from None
+    fill(memoryview(content), file, source)
+    return content
+
+
+def fill(memory: memoryview, file: FileIO, source: str) -> None:
+    """Fill memory with the next bytes of a file.
+
+    Raises:
+        WeightsError: There are fewer, or they cannot be read.
+    """
+    read = 0
+    try:
+        while read < len(memory) and (count := file.readinto(memory[read:])):
+            read += count
     except OSError as error:
         raise WeightsError(f"{source} cannot be read: {error.strerror or error}.") from None
-    if read != size:
-        raise WeightsError(f"{source} became shorter while it was read: {read} of {size} bytes.")
-    return content
+    if read != len(memory):
+        raise WeightsError(
+            f"{source} became shorter while it was read: {read} of {len(memory)} bytes."
+        )
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import InvalidSpec, InvalidValue, WeightsError, counted
-from zoo.files import open_to_read, read_exactly, write_atomically
+from zoo.files import fill, open_to_read, read_exactly, write_atomically
 from zoo.spec import Plan, Spec
 
 FORMAT = 1
@@ -66,14 +66,14 @@ class WeightsFile(NamedTuple):
         metadata: What stands under the metadata key `zoo`.
         entries: Its tensors by name.
         size: How many bytes of tensors stand behind the header.
-        read_data: Gives these bytes.
+        read_into: Fills memory with the bytes that begin at an offset behind the header.
     """
 
     source: str
     metadata: dict[str, Any]
     entries: dict[str, Entry]
     size: int
-    read_data: Callable[[], memoryview]
+    read_into: Callable[[int, memoryview], None]
 
     @property
     def spec(self) -> Spec:
@@ -166,7 +166,11 @@ def parse(content: bytes | bytearray, source: str) -> WeightsFile:
     begin = _data_begin(bytes(content[:9]), len(content), source)
     metadata, entries = _header(bytes(content[8:begin]), len(content) - begin, source)
     data = memoryview(content)[begin:]
-    return WeightsFile(source, metadata, entries, len(data), lambda: data)
+
+    def read_into(offset: int, memory: memoryview) -> None:
+        memory[:] = data[offset : offset + len(memory)]
+
+    return WeightsFile(source, metadata, entries, len(data), read_into)
 
 
 @contextmanager
@@ -183,10 +187,12 @@ def opened(path: Path) -> Iterator[WeightsFile]:
         begin = _data_begin(bytes(start), size, source)
         text = start[8:] + read_exactly(file, begin - len(start), source)
         metadata, entries = _header(bytes(text), size - begin, source)
-        data = size - begin
-        yield WeightsFile(
-            source, metadata, entries, data, lambda: memoryview(read_exactly(file, data, source))
-        )
+
+        def read_into(offset: int, memory: memoryview) -> None:
+            file.seek(begin + offset)
+            fill(memory, file, source)
+
+        yield WeightsFile(source, metadata, entries, size - begin, read_into)
 
 
 def _header(text: bytes, size: int, source: str) -> tuple[dict[str, Any], dict[str, Entry]]:
@@ -208,7 +214,7 @@ def _header(text: bytes, size: int, source: str) -> tuple[dict[str, Any], dict[s
 
 
 def load_into(model: nn.Module, file: WeightsFile) -> None:
-    """Give the model the tensors of a file, without copying them.
+    """Give the model the tensors of a file.
 
     Raises:
         WeightsError: Names, shapes or dtypes are not exactly those of the model.
@@ -219,13 +225,12 @@ def load_into(model: nn.Module, file: WeightsFile) -> None:
         raise WeightsError(
             f"{file.source} holds another model than its spec says: {_difference(expected, found)}"
         )
-    data = file.read_data()
     loaded: dict[int, Tensor] = {}
     tensors = {}
     for name, there in model.state_dict(keep_vars=True).items():
         # A parameter that the model has under two names stays one parameter.
         if id(there) not in loaded:
-            tensor = _tensor(file.entries[name], data)
+            tensor = _tensor(file.entries[name], file)
             trained = isinstance(there, nn.Parameter)
             loaded[id(there)] = nn.Parameter(tensor, there.requires_grad) if trained else tensor
         tensors[name] = loaded[id(there)]
@@ -382,15 +387,20 @@ def _metadata(text: Any, source: str) -> dict[str, Any]:
     return metadata
 
 
-def _tensor(entry: Entry, data: memoryview) -> Tensor:
-    dtype = _DTYPES[entry.dtype]
-    if entry.begin == entry.end:
-        return torch.empty(entry.shape, dtype=dtype)
-    count = math.prod(entry.shape)
-    tensor = torch.frombuffer(data, dtype=dtype, count=count, offset=entry.begin)
-    if tensor.data_ptr() % dtype.itemsize:  # allowed in the format, not in memory
-        tensor = torch.frombuffer(bytearray(data[entry.begin : entry.end]), dtype=dtype)
-    return tensor.view(entry.shape)
+def _tensor(entry: Entry, file: WeightsFile) -> Tensor:
+    """Read a tensor, which may begin at any byte of a file, into memory that torch aligns.
+
+    Libraries of linear algebra add in another order where memory is not aligned, and the last bits differ: on some
+    processors a model that was loaded would not give what the saved one gave.
+    """
+    try:
+        tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype])
+    except RuntimeError:
+        raise WeightsError(
+            f"{file.source}: there is no memory for a tensor of {entry.end - entry.begin} bytes."
+        ) from None
+    file.read_into(entry.begin, tensor.view(-1).view(torch.uint8).numpy().data)
+    return tensor
 
 
 def _difference(expected: Mapping[str, object], found: Mapping[str, object]) -> str:

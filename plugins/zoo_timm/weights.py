@@ -1,7 +1,8 @@
 """Pretrained weights of timm architectures: found where timm says they are, read from safetensors only.
 
-A file whose tensor names and shapes are the model's own is taken as it is, without a copy. Any other one
-goes through timm's own loader, which renames tensors of older releases and adapts the first convolution.
+A file whose tensor names and shapes are the model's own is taken as it is, and copied only as far as its tensors do
+not lie as torch would lay them. Any other one goes through timm's own loader, which renames tensors of older releases
+and adapts the first convolution.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from torch import Tensor, nn
 from zoo import Offline, WeightsError, offline
 
 _INSIDE = "model.safetensors"
+
+# Bytes, as of torch's own memory. Libraries of linear algebra add in another order where it is not aligned, so that
+# the last bits would differ from those of the same weights in timm's hands.
+_ALIGNMENT = 64
 
 
 def load(model: Any, architecture: str, source: bool | str, options: dict[str, Any]) -> None:  # noqa: FBT001 - contract of a backbone
@@ -110,9 +115,12 @@ def _given(source: str, name: str) -> Path:
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
-    """Map a file into memory, as tensors."""
+    """Map a file into memory, as tensors; those that are not aligned there are copied."""
     try:
-        return dict(load_file(path))
+        return {
+            name: tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
+            for name, tensor in load_file(path).items()
+        }
     except SafetensorError as error:
         with path.open("rb") as file:
             start = file.read(2)

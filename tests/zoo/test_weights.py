@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo import InvalidValue, Model, Spec, WeightsError, ZooError
-from zoo.weights import interface, load_into, not_finite, opened, parse, to_bytes
+from zoo.weights import WeightsFile, interface, load_into, not_finite, opened, parse, to_bytes
 
 METADATA = {"zoo": json.dumps({"format": 1, "spec": {"backbone": "attn_cnn"}})}
 
@@ -264,7 +264,7 @@ def test_only_the_header_is_read_until_tensors_are_asked_for(
         assert read.metadata == parse(content, "f").metadata
         assert read.entries == parse(content, "f").entries
     with opened(path) as read:
-        assert read.read_data() == parse(content, "f").read_data()
+        assert _data(read) == _data(parse(content, "f")) == content[-read.size :]
 
 
 def test_an_honest_terabyte_is_refused_by_its_spec(tmp_path: Path) -> None:
@@ -284,11 +284,11 @@ def test_a_file_that_is_cut_while_it_is_open_is_refused(content: bytes, tmp_path
     with opened(path) as read:
         os.truncate(path, len(content) - 1)
         with pytest.raises(WeightsError, match="became shorter while it was read"):
-            read.read_data()
+            _data(read)
 
 
-def test_a_file_takes_its_size_in_memory_once(tmp_path: Path) -> None:
-    """All tensors lie in the one block that the file was read to, and no second one is made."""
+def test_a_file_is_read_straight_into_its_tensors(tmp_path: Path) -> None:
+    """Its bytes are nowhere else in memory."""
     head = {"name": "avg", "hidden": [1000, 1000]}
     model = zoo.compose({"name": "attn_cnn", "widths": [8], "depths": 1}, head=head)
     path = zoo.save(model, tmp_path / "m.safetensors")
@@ -297,9 +297,9 @@ def test_a_file_takes_its_size_in_memory_once(tmp_path: Path) -> None:
     again = zoo.load(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    addresses = [value.data_ptr() for value in again.state_dict().values()]
-    assert size < peak < 1.5 * size
-    assert max(addresses) - min(addresses) < size
+    assert size > 4_000_000
+    assert peak < size / 10  # tensors are not in it
+    assert to_bytes(again, again.plan) == path.read_bytes()
 
 
 def test_the_tensors_of_another_model_are_refused(model: Model, content: bytes) -> None:
@@ -424,17 +424,16 @@ def test_tensors_of_a_dtype_without_place_in_a_file_are_refused(model: Model) ->
         to_bytes(odd, odd.plan)
 
 
-def test_tensors_that_do_not_lie_on_their_boundary_are_read(content: bytes) -> None:
-    """The format allows any length of header."""
+@pytest.mark.parametrize("spaces", [0, 3, 8])
+def test_tensors_lie_as_torch_lays_them_wherever_they_were(content: bytes, spaces: int) -> None:
+    """The format allows any length of header, and products add in another order where memory is not aligned."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    shifted = bytearray(file(json.dumps(header).encode() + b" " * 3, b""))
+    shifted = bytearray(file(json.dumps(header).encode() + b" " * spaces, b""))
     shifted = bytearray(bytes(shifted) + content[8 + int.from_bytes(content[:8], "little") :])
     read = parse(shifted, "f")
     again = zoo.compose(read.spec)
     load_into(again, read)
-    assert all(
-        value.data_ptr() % value.element_size() == 0 for value in again.state_dict().values()
-    )
+    assert {value.data_ptr() % 64 for value in again.state_dict().values()} == {0}
     assert to_bytes(again, again.plan) == content
 
 
@@ -454,6 +453,22 @@ def test_a_tensor_that_is_not_finite_is_found(model: Model, value: float) -> Non
     with torch.no_grad():
         other.classifier.bias[1] = value
     assert not_finite(other) == "classifier.bias"
+
+
+def test_a_tensor_that_memory_has_no_room_for_is_refused(model: Model, content: bytes) -> None:
+    """The message says how large it is."""
+    again, read = zoo.compose(model.spec), parse(content, "f")
+    with (
+        mock.patch("torch.empty", side_effect=RuntimeError("can't allocate memory")),
+        pytest.raises(WeightsError, match=r"^f: there is no memory for a tensor of \d+ bytes\.$"),
+    ):
+        load_into(again, read)
+
+
+def _data(read: WeightsFile) -> bytes:
+    memory = bytearray(read.size)
+    read.read_into(0, memoryview(memory))
+    return bytes(memory)
 
 
 def _written(folder: Path, content: bytes) -> Path:

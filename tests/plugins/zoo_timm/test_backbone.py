@@ -124,15 +124,17 @@ def test_forward_stages_gives_one_map_a_stage(
     assert [tuple(y.shape) for y in found] == [(1, c, side, side) for c, side in maps]
 
 
-def test_weights_of_a_file_are_taken_without_a_copy(saved: Path) -> None:
-    """The tensors of the model lie in one mapping of the file."""
+@pytest.mark.parametrize("length", [0, 8])
+def test_weights_of_a_file_lie_as_torch_lays_them(saved: Path, tmp_path: Path, length: int) -> None:
+    """Wherever they were in the file: products add in another order where memory is not aligned."""
+    path = tmp_path / "resnet18.safetensors"
+    save_file(load_file(saved), path, {"comment": "-" * length})
     backbone = TimmBackbone(3, architecture="resnet18")
-    backbone.load_pretrained(str(saved))
+    backbone.load_pretrained(str(path))
     expected = load_file(saved)
     state = backbone.state_dict()
     assert all(torch.equal(state[name], expected[name.removeprefix("net.")]) for name in state)
-    places = [tensor.data_ptr() for tensor in state.values()]
-    assert max(places) - min(places) < saved.stat().st_size
+    assert {tensor.data_ptr() % 64 for tensor in state.values()} == {0}
 
 
 def test_the_first_convolution_is_adapted_to_other_channels_as_timm_does(saved: Path) -> None:
