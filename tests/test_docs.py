@@ -17,6 +17,8 @@ from zoo.train.subject import read_subject
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PLUGINS, TRAINING = ((ROOT / "docs" / page).read_text() for page in ("plugins.md", "training.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("zoo_")]
 
 
@@ -41,22 +43,22 @@ def test_readme_shows_the_command(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_readme_names_the_data_set(name: str) -> None:
+def test_guide_names_the_data_set(name: str) -> None:
     """Each data set that has a name."""
-    assert f"`{name}`" in README.partition("## Train")[2]
+    assert f"`{name}`" in TRAINING
 
 
 @pytest.mark.parametrize("name", [name for own in AUGMENTATIONS.values() for name in own])
-def test_readme_names_the_augmentation(name: str) -> None:
+def test_guide_names_the_augmentation(name: str) -> None:
     """Each word that a recipe's `augment` takes."""
-    assert f"`{name}`" in README.partition("## Train")[2]
+    assert f"`{name}`" in TRAINING
 
 
-def test_the_recipes_of_the_readme_are_some(tmp_path: Path) -> None:
+def test_the_recipes_of_the_guide_are_some(tmp_path: Path) -> None:
     """Each block is a file that can be trained."""
-    path = tmp_path / "readme.yaml"
+    path = tmp_path / "guide.yaml"
     subjects = []
-    for text in README.split("```yaml\nspec:")[1:]:
+    for text in TRAINING.split("```yaml\nspec:")[1:]:
         path.write_text(f"spec:{text.partition('```')[0]}")
         subjects.append(read_subject(str(path)))
     images, sounds = subjects
@@ -65,9 +67,9 @@ def test_the_recipes_of_the_readme_are_some(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_readme_names_the_hook(hook: str) -> None:
-    """Each hook stands in the README and has a docstring."""
-    assert f"`{hook}`" in README or f"def {hook}(" in README
+def test_guide_names_the_hook(hook: str) -> None:
+    """Each hook stands in the guide to plug-ins and has a docstring."""
+    assert f"`{hook}`" in PLUGINS
     assert inspect.getdoc(getattr(hookspecs, hook))
 
 
@@ -95,3 +97,19 @@ def test_readme_lists_the_component(component: zoo.Component) -> None:
     """Each component of ours stands in the README's table of what there is."""
     table = README.partition("## What there is")[2].partition("\n## ")[0]
     assert f"`{component.name}`" in table
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link within the project names a file that is there, and a heading in it."""
+    for target in re.findall(r"\]\((?!https?:)([^)]*)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.is_file(), target
+        assert not anchor or anchor in _anchors(path), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """Those that the headings of a page get: words in small letters, joined by dashes."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

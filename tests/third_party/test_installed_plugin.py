@@ -1,4 +1,4 @@
-"""The README's plug-in, built to a wheel, installed in an environment of its own, used and missed."""
+"""The guide's plug-in, built to a wheel, installed in an environment of its own, used and missed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import zoo
 
 PACKAGE = Path(__file__).parent / "attn-zoo-gaussian"
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-def test_readme_shows_the_package() -> None:
-    """The README's section is this package, file by file, to the letter."""
-    section = README.read_text().partition("## Write a plug-in")[2].partition("\n## ")[0]
+def test_guide_shows_the_package() -> None:
+    """The guide's section is this package, file by file, to the letter."""
+    section = GUIDE.read_text().partition("## Write a package")[2].partition("\n## ")[0]
     shown = dict(
         re.findall(r"^`([\w./-]+)`:\n\n```\w*\n(.*?)```", section, re.MULTILINE | re.DOTALL)
     )

@@ -1,4 +1,4 @@
-"""A real nginx with the README's configuration is a mirror."""
+"""A real nginx with the guide's configuration is a mirror."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.store.cache import Cache
 from zoo.store.fetching import fetch_blob
 from zoo.store.places import open_place
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs" / "registries.md").read_text()
 CONTENT = bytes(range(256)) * 64
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 BLOB = f"/blobs/sha256/{SHA256[:2]}/{SHA256}"
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
 ]
 
-# What nginx needs to run as a test, unprivileged and in one process, around the README's lines.
+# What nginx needs to run as a test, unprivileged and in one process, around the guide's lines.
 AROUND = """
 daemon off; master_process off; pid nginx.pid; error_log error.log;
 events {{ }}
@@ -47,7 +47,7 @@ def port(make_registry, tmp_path: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number = free.getsockname()[1]
-    server = README.partition("<!-- nginx -->\n```nginx\n")[2].partition("```")[0]
+    server = GUIDE.partition("<!-- nginx -->\n```nginx\n")[2].partition("```")[0]
     assert "listen 80;" in server
     server = server.replace("listen 80;", f"listen 127.0.0.1:{number};")
     server = server.replace("/srv/our-zoo", str(root))
