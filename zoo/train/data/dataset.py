@@ -142,7 +142,7 @@ def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def find_file(data: str, root: Path, folders: Sequence[str], names: Sequence[str]) -> Path:
-    """The first of `names` in the first of `folders` below `root` that has one.
+    """The first of `names` in the first of `folders` below `root` that has one; a folder's ends with a slash.
 
     Raises:
         InvalidValue: None has one; the message lists where was looked for what.
@@ -150,7 +150,7 @@ def find_file(data: str, root: Path, folders: Sequence[str], names: Sequence[str
     for folder in folders:
         for name in names:
             path = root / folder / name
-            if path.is_file():
+            if path.is_dir() if name.endswith("/") else path.is_file():
                 return path
     places = ", ".join(str(root / folder) for folder in folders)
     raise InvalidValue(f"{data}: there is no {' or '.join(names)} in any of {places}.")

@@ -15,7 +15,7 @@ from zoo.train.data.listing import Item, Listing
 from zoo.train.data.request import DataRequest
 from zoo.train.data.tables import read_text_file
 
-FOLDERS = (".", "text")
+FOLDERS = (".", "text", "data")
 SENTIMENT = ("negative", "positive")
 QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")
 TREC_VALIDATION = 500  # questions, from the end of train

@@ -67,9 +67,21 @@ def test_files_are_read_and_split(tmp_path: Path, place: str) -> None:
     assert data.labels[5] == "dog"
 
 
+def test_folders_are_read_as_archives_are(tmp_path: Path) -> None:
+    """As a clone of the repository has them."""
+    _write(tmp_path / "packed")
+    for part in ("train", "test"):
+        with tarfile.open(tmp_path / "packed" / f"cifar10-{part}.tar.gz") as archive:
+            archive.extractall(tmp_path / "clone" / "CIFAR-10-images", filter="data")
+    packed, unpacked = _open(tmp_path / "packed"), _open(tmp_path / "clone")
+    assert unpacked.digests == packed.digests
+    assert torch.equal(unpacked.train.images, packed.train.images)
+    assert torch.equal(unpacked.validation.labels, packed.validation.labels)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """The message says which file was looked for."""
-    with pytest.raises(InvalidValue, match=r"there is no cifar10-train.tar.gz in any of"):
+    """The message says what was looked for."""
+    with pytest.raises(InvalidValue, match=r"there is no cifar10-train.tar.gz or train/ in any of"):
         _open(tmp_path)
 
 
