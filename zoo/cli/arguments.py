@@ -27,6 +27,11 @@ def add_threads(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: all cores)")
 
 
+def add_device(parser: ArgumentParser) -> None:
+    """Add the option that `open_device` takes."""
+    parser.add_argument("--device", default="cpu", help="e.g. cuda, cuda:1, mps (default: cpu)")
+
+
 def add_actions(parser: ArgumentParser, summaries: Mapping[str, str]) -> dict[str, ArgumentParser]:
     """Give a command actions, `zoo COMMAND ACTION ...`; `args.action` then says which.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zoo.cli.arguments import add_threads
+from zoo.cli.arguments import add_device, add_threads
 from zoo.cli.bench_rows import Contender, Row, footnote, row_data, table_lines
 from zoo.cli.compiler import check_compiler
 from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
@@ -99,7 +99,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"how often each has its turn (default: {ROUNDS})",
     )
-    parser.add_argument("--device", default="cpu", help="e.g. cuda, cuda:1, mps (default: cpu)")
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.epilog = (
         "The models take turns in each round, after 3 rounds that do not count. On Linux glibc is told to keep "

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli.arguments import add_threads
+from zoo.cli.arguments import add_device, add_threads
 from zoo.cli.compare_rows import Line, Table
 from zoo.cli.data_arguments import add_data_arguments
+from zoo.cli.machine import open_device
 from zoo.cli.terminal import complain, say, say_json, width
 from zoo.errors import InvalidValue, UnknownName, near_misses
 
 if TYPE_CHECKING:
+    import torch
+
     from zoo.train.comparison.judging import Verdict
     from zoo.train.comparison.rows import Row
 
@@ -45,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--latency", action="store_true", help="measure how long one sample takes on this machine"
     )
     add_threads(parser)
+    add_device(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="for a page")
     form.add_argument("--json", action="store_true", help="for programs")
@@ -55,6 +59,7 @@ def run(args: Namespace) -> int:
     from zoo.train.processor import prepare_processor
 
     prepare_processor(args.threads)
+    device = open_device(args.device)
     folders = [Path(what) for what in args.what if (Path(what) / "run.json").is_file()]
     others = [what for what in args.what if Path(what) not in folders]
     if args.plan is not None:  # a training of it that is about to begin has an empty folder
@@ -67,13 +72,13 @@ def run(args: Namespace) -> int:
             f"Runs compare with runs, and models with models; {other!r} is no folder of a run: {why}. Leave it out."
         )
     if others:
-        _compare_models(args)
+        _compare_models(args, device)
     else:
-        _compare_runs(folders, args)
+        _compare_runs(folders, args, device)
     return 0
 
 
-def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
+def _compare_runs(folders: Sequence[Path], args: Namespace, device: torch.device) -> None:
     from zoo.api import compose
     from zoo.train.comparison.rows import make_rows
     from zoo.train.comparison.runs import read_run
@@ -90,7 +95,7 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
                 "on with them."
             )
     if args.data is not None:
-        _measure(folders, args)
+        _measure(folders, args, device)
     runs = [read_run(folder, args.model) for folder in folders]
     everywhere = all("test/top1" in run.figures for run in runs)
     split = args.split or ("test" if args.data is not None or everywhere else "validation")
@@ -106,10 +111,11 @@ def _compare_runs(folders: Sequence[Path], args: Namespace) -> None:
     # What a model costs does not depend on its weights.
     models = [compose(without_pretrained(spec)) for spec in specs]
     title = f"{runs[0].data}/{split}/top1 of the {args.model} epoch"
-    _show(Table(title, _lines(rows, models, args), plan, timed=args.latency), args)
+    lines = _lines(rows, models, args, device)
+    _show(Table(title, lines, plan, timed=args.latency), args)
 
 
-def _measure(folders: Sequence[Path], args: Namespace) -> None:
+def _measure(folders: Sequence[Path], args: Namespace, device: torch.device) -> None:
     """Measure the models of runs that lack the figure, and write it down in their folders."""
     from zoo.api import load
     from zoo.cli.unseen import trained, unseen_request
@@ -139,13 +145,13 @@ def _measure(folders: Sequence[Path], args: Namespace) -> None:
                 f"{folder} was trained when the {split} split of {run.data} had other samples; to measure it on these, "
                 f"zoo evaluate {RunFolder(folder).model_path(args.model)}."
             )
-        score = evaluate(model, data.split(split))
+        score = evaluate(model.to(device), data.split(split))
         figures = {f"{split}/top1": score.accuracy, f"{split}/loss": score.loss}
         RunFolder(folder).keep_evaluation(digest, figures)
     _tell(notes)
 
 
-def _compare_models(args: Namespace) -> None:
+def _compare_models(args: Namespace, device: torch.device) -> None:
     from zoo.cli.opening import open_model, provenance
     from zoo.cli.unseen import choose, trained, unseen_request
     from zoo.train.comparison.judging import judge_models
@@ -176,13 +182,13 @@ def _compare_models(args: Namespace) -> None:
             )
         samples = own
         notes += data.notes
-        scores.append(evaluate(model, data.split(split)))
+        scores.append(evaluate(model.to(device), data.split(split)))
         models.append(model)
         rows.append(Row(what, (), (scores[-1].accuracy,), samples=scores[-1].samples))
     _tell(notes)
     against = _row_called(rows, args.against)
     verdicts = judge_models([score.hits for score in scores], rows.index(against))
-    lines = _lines(rows, models, args, verdicts)
+    lines = _lines(rows, models, args, device, verdicts)
     _show(Table(f"{data.name}/{split}/top1", lines, timed=args.latency), args)
 
 
@@ -207,6 +213,7 @@ def _lines(
     rows: Sequence[Row],
     models: Sequence[Any],
     args: Namespace,
+    device: torch.device,
     verdicts: Sequence[Verdict | None] | None = None,
 ) -> list[Line]:
     from zoo.composition.costs import cost
@@ -215,7 +222,7 @@ def _lines(
 
     if verdicts is None:
         verdicts = judge(rows, _row_called(rows, args.against))
-    times = latencies(models) if args.latency else [None] * len(rows)
+    times = latencies(models, device=device) if args.latency else [None] * len(rows)
     lines = []
     for row, interval, verdict, model, time in zip(
         rows, intervals(rows), verdicts, models, times, strict=True

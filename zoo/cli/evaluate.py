@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cli.arguments import add_threads
+from zoo.cli.arguments import add_device, add_threads
 from zoo.cli.data_arguments import add_data_arguments, data_request, data_words
+from zoo.cli.machine import open_device
 from zoo.cli.opening import file_of, open_file, open_model, provenance, published_figures
 from zoo.cli.terminal import complain, say, say_json
 from zoo.cli.unseen import tell_of_seen, trained, unseen_request
@@ -39,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="all is every sample, for data that the model was not trained on (default: test)",
     )
     add_threads(parser)
+    add_device(parser)
     parser.add_argument(
         "--check",
         action="store_true",
@@ -55,6 +57,7 @@ def run(args: Namespace) -> int:
     from zoo.train.processor import prepare_processor
 
     prepare_processor(args.threads)
+    device = open_device(args.device)
     before = trained(args.what, provenance(args.what))
     args = _with_data(args)
     model, digest = _opened(args.what)
@@ -72,6 +75,7 @@ def run(args: Namespace) -> int:
         _check_samples(args.what, data, args.split)
         published = _published(args.what, data.name, args.split)
     splits = [split for split in SPLITS if len(data.split(split))] if whole else [args.split]
+    model.to(device)
     score = together([evaluate(model, data.split(split)) for split in splits])
     holds = published is None or abs(score.accuracy - published) <= TOLERANCE
     if args.json:

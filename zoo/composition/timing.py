@@ -134,20 +134,24 @@ def take_turns(
     return times
 
 
-def latencies(models: Sequence[Model], *, rounds: int = ROUNDS) -> list[float | None]:
+def latencies(
+    models: Sequence[Model], *, device: torch.device = PLAIN.device, rounds: int = ROUNDS
+) -> list[float | None]:
     """Milliseconds for one sample in eval mode, the median of many rounds.
 
     Args:
         models: The models; for one that takes inputs of any size there is no such figure, and it gets None.
+        device: Where they run; they stay there.
         rounds: How often each has its turn.
     """
+    conditions = Conditions(device=device)
     shapes = [input_shape(model.spec.input) for model in models]
     turns = [
-        make_turn(model, shape, 1)
+        make_turn(model, shape, 1, conditions)
         for model, shape in zip(models, shapes, strict=True)
         if shape is not None
     ]
-    times = iter(take_turns(turns, rounds=rounds))
+    times = iter(take_turns(turns, rounds=rounds, synchronize=conditions.synchronize))
     return [None if shape is None else _milliseconds(next(times)) for shape in shapes]
 
 

@@ -15,6 +15,8 @@ import zoo
 from zoo.cli import main
 from zoo.train.data import open_data
 from zoo.train.data.request import DataRequest
+from zoo.train.data.splits import Split
+from zoo.train.evaluation import Score
 
 Save = Callable[..., Path]
 FIGURE = "texts/test/top1"
@@ -68,6 +70,40 @@ def says_no(path: Path, *labels: str) -> Path:
 def check(file: Path, data: Path) -> int:
     """Run the command."""
     return main(["evaluate", str(file), "--data", str(data), "--threads", "1", "--check"])
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["compare"]])
+def test_models_are_measured_on_the_device_that_is_asked_for(
+    save: Save, data: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every weight is there; what the device computes is not looked at here."""
+    asked, seen = list[str](), list[set[str]]()
+    module = "zoo.cli.evaluate" if command == ["evaluate"] else "zoo.cli.compare"
+
+    def open_device(name: str) -> torch.device:
+        asked.append(name)
+        return torch.device("meta")
+
+    def evaluate(model: zoo.Model, split: Split) -> Score:
+        seen.append({tensor.device.type for tensor in model.state_dict().values()})
+        return Score(0.5, 1.0, len(split), torch.arange(len(split)) % 2 == 0)
+
+    monkeypatch.setattr(f"{module}.open_device", open_device)
+    monkeypatch.setattr("zoo.train.evaluation.evaluate", evaluate)
+    file = save({})
+    words = [*command, str(file), "--data", str(data), "--device", "cuda:7", "--threads", "1"]
+    assert main(words) == 0
+    assert (asked, seen) == (["cuda:7"], [{"meta"}])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_a_device_that_is_not_there_is_refused(
+    save: Save, data: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the data are read; the message names those that are."""
+    words = [command, str(save({})), "--data", str(data / "none"), "--device", "tpu"]
+    assert main(words) == 2
+    assert "--device tpu: torch cannot use it on this machine" in capsys.readouterr().err
 
 
 def measured(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> float:
