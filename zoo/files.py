@@ -87,9 +87,12 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         mode: Permissions, of which the umask takes its share.
 
     Raises:
-        InvalidValue: The folder does not exist or cannot be written to, and nothing is left behind; or the
-            file is there, but the disk does not say that its name will stay. The message says which.
+        InvalidValue: The folder does not exist or cannot be written to, or it is no file, and nothing is left
+            behind; or the file is there, but the disk does not say that its name will stay. The message says
+            which.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InvalidValue(f"{path} cannot be written: it is a pipe or a device, and no file.")
     temporary = path.parent / f".{path.name}.{os.urandom(8).hex()}.tmp"
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -104,7 +104,8 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
         extra: Further plain data to keep with it, e.g. `metrics` and `recipe`.
 
     Raises:
-        InvalidValue: `extra` is not plain data, or a tensor's dtype has no place in a file.
+        InvalidValue: `extra` is not plain data, a tensor's dtype has no place in a file, or the file could not be
+            loaded again.
     """
     from safetensors.torch import save
 
@@ -137,7 +138,12 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
         tensors[name] = tensor.detach().cpu().contiguous()
         if shared or tensors[name].untyped_storage().nbytes() != tensors[name].nbytes:
             tensors[name] = tensors[name].clone(memory_format=torch.contiguous_format)
-    return bytes(save(tensors, {METADATA_KEY: text}))
+    content = bytes(save(tensors, {METADATA_KEY: text}))
+    try:
+        parse(content, "It").spec  # noqa: B018 - what it raises is the point
+    except WeightsError as error:
+        raise InvalidValue(f"The model's file could not be loaded again. {error}") from None
+    return content
 
 
 def save_model(
@@ -332,7 +338,9 @@ def _entry(name: str, value: Any, source: str) -> Entry:
     dtype, shape, offsets = (fields.get(field) for field in ("dtype", "shape", "data_offsets"))
     known = isinstance(dtype, str) and dtype in _DTYPES and len(fields) == 3
     if not known or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-        raise WeightsError(f"{source}: tensor {name!r:.80} is described wrongly: {value!r:.120}.")
+        raise WeightsError(
+            f"{source}: tensor {name!r:.80} is described wrongly: {_shown(value)!r:.120}."
+        )
     entry = Entry(str(dtype), tuple(shape), *offsets)
     size = math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize
     if entry.end - entry.begin != size:
@@ -341,6 +349,13 @@ def _entry(name: str, value: Any, source: str) -> Entry:
             f"{shape} has {size}."
         )
     return entry
+
+
+def _shown(value: Any) -> Any:
+    """What a message shows of a value: nothing that is nested, which Python writes by recursion, to a depth."""
+    if isinstance(value, dict):
+        return {name: _shown(one) for name, one in value.items() if not isinstance(one, dict)}
+    return value if isinstance(value, str | int | float | None) or _naturals(value) else "..."
 
 
 def _naturals(value: Any) -> TypeGuard[list[int]]:
@@ -394,7 +409,7 @@ def _tensor(entry: Entry, file: WeightsFile) -> Tensor:
     processors a model that was loaded would not give what the saved one gave.
     """
     try:
-        tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype])
+        tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype], device="cpu")
     except RuntimeError:
         raise WeightsError(
             f"{file.source}: there is no memory for a tensor of {entry.end - entry.begin} bytes."

@@ -22,6 +22,8 @@ from torch.nn import functional as F
 from zoo import InvalidValue
 from zoo_cnn.layers import zero_padding
 
+MOST_SAMPLES = 2**13  # of a window: its table of waves grows with the square
+
 
 class LogMel(nn.Module):
     """Log-mel spectrogram, normalised clip by clip. Computes in float32, whatever the model's dtype.
@@ -34,7 +36,8 @@ class LogMel(nn.Module):
         floor: Power below which all is silence.
 
     Raises:
-        InvalidValue: A number is not positive, or the bands are narrower than the window can tell apart.
+        InvalidValue: A number is not positive, the window is too long, or the bands are narrower than it can tell
+            apart.
     """
 
     makes_spectrogram = True  # where SpecAugment hides bands while a model trains
@@ -61,6 +64,11 @@ class LogMel(nn.Module):
             if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value < math.inf:
                 raise InvalidValue(f"log_mel: {option} is {value!r}; give a positive number.")
         self.window = max(2, round(sample_rate * window_ms / 1000))
+        if self.window > MOST_SAMPLES:
+            raise InvalidValue(
+                f"log_mel: window_ms {window_ms} at {sample_rate} Hz is a window of {self.window} samples; at most "
+                f"{MOST_SAMPLES} are taken. Give a shorter window, or a lower sample rate."
+            )
         self.hop = max(1, round(sample_rate * hop_ms / 1000))
         self.n_fft = 2 ** math.ceil(math.log2(self.window))
         self.num_mels, self.floor = num_mels, floor

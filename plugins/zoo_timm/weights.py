@@ -1,8 +1,7 @@
 """Pretrained weights of timm architectures: found where timm says they are, read from safetensors only.
 
-A file whose tensor names and shapes are the model's own is taken as it is, and copied only as far as its tensors do
-not lie as torch would lay them. Any other one goes through timm's own loader, which renames tensors of older releases
-and adapts the first convolution.
+A file whose tensor names and shapes are the model's own is read here. Any other one goes through timm's own loader, which
+renames tensors of older releases and adapts the first convolution.
 """
 
 from __future__ import annotations
@@ -18,10 +17,6 @@ from torch import Tensor, nn
 from zoo import Offline, WeightsError, offline
 
 _INSIDE = "model.safetensors"
-
-# Bytes, as of torch's own memory. Libraries of linear algebra add in another order where it is not aligned, so that
-# the last bits would differ from those of the same weights in timm's hands.
-_ALIGNMENT = 64
 
 
 def load(model: Any, architecture: str, source: bool | str, options: dict[str, Any]) -> None:  # noqa: FBT001 - contract of a backbone
@@ -44,16 +39,17 @@ def load(model: Any, architecture: str, source: bool | str, options: dict[str, A
     if _fits(model, tensors) or _fits(_with_classes_of(model, classifier, tensors), tensors):
         model.load_state_dict(tensors, assign=True)
         return
+    classes = {"num_classes": model.num_classes}  # of a file with others timm drops the classifier
     try:
         other = timm.create_model(
             architecture,
             pretrained=True,
-            pretrained_cfg_overlay={"file": str(path), "source": None},
-            **options,
+            pretrained_cfg_overlay={"file": str(path), "source": None, **classes},
+            **{**options, **classes},
         )
+        model.load_state_dict(other.state_dict(), assign=True)
     except Exception as error:
         raise WeightsError(f"{path} does not hold {name}: {_difference(model, tensors)}") from error
-    model.load_state_dict(other.state_dict(), assign=True)
 
 
 def _published(name: str, config: dict[str, Any]) -> Path:
@@ -115,12 +111,13 @@ def _given(source: str, name: str) -> Path:
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
-    """Map a file into memory, as tensors; those that are not aligned there are copied."""
+    """Read a file, as tensors.
+
+    They are copied out of its mapping: what becomes of the file later must not reach them, and libraries of linear
+    algebra add in another order where memory is not aligned, so that the last bits would differ from timm's.
+    """
     try:
-        return {
-            name: tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
-            for name, tensor in load_file(path).items()
-        }
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except SafetensorError as error:
         with path.open("rb") as file:
             start = file.read(2)
@@ -145,9 +142,11 @@ def _with_classes_of(model: Any, classifier: Any, tensors: dict[str, Tensor]) ->
     """Give the model a classifier for as many classes as the file's has."""
     path = next((name for name, module in model.named_modules() if module is classifier), "")
     weight = tensors.get(f"{path}.weight")
+    width = getattr(classifier, "in_features", getattr(classifier, "in_channels", None))
     if (
         weight is not None
         and weight.ndim in {2, 4}
+        and weight.shape[1] == width
         and len(weight) != getattr(classifier, "out_features", len(weight))
     ):
         model.reset_classifier(len(weight))

@@ -50,6 +50,14 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         write_atomically(tmp_path / "gone" / "f", b"")
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """A pipe here; a device would be as bad."""
+    os.mkfifo(tmp_path / "f")
+    with pytest.raises(InvalidValue, match="it is a pipe or a device, and no file"):
+        write_atomically(tmp_path / "f", b"")
+    assert stat.S_ISFIFO((tmp_path / "f").stat().st_mode)
+
+
 def test_a_folder_in_the_place_of_the_file_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     """The folder stays as it was."""
     (tmp_path / "f" / "inside").mkdir(parents=True)

@@ -465,6 +465,35 @@ def test_a_tensor_that_memory_has_no_room_for_is_refused(model: Model, content: 
         load_into(again, read)
 
 
+def test_a_default_device_does_not_matter(model: Model, tmp_path: Path) -> None:
+    """Files are read into the memory of the CPU; the model can be moved from there."""
+    path = zoo.save(model, tmp_path / "m.safetensors")
+    with torch.device("meta"):
+        again = zoo.load(path)
+    assert to_bytes(again, again.plan) == path.read_bytes()
+
+
+def test_a_header_that_is_nested_deeply_is_refused() -> None:
+    """It is not written out in the message, which Python would do by recursion."""
+    nested = "{" + '"a":{' * 400 + "}" * 400 + "}"
+    with pytest.raises(WeightsError, match="tensor 't' is described wrongly"):
+        parse(
+            file(
+                json.dumps({"__metadata__": METADATA})[:-1].encode()
+                + b',"t":{"dtype":'
+                + nested.encode()
+                + b"}}"
+            ),
+            "f",
+        )
+
+
+def test_what_would_be_refused_when_it_is_read_is_not_written(model: Model) -> None:
+    """A header may have 16 MiB."""
+    with pytest.raises(InvalidValue, match=r"could not be loaded again\. It: its header claims"):
+        to_bytes(model, model.plan, {"provenance": {"notes": "-" * 17 * 2**20}})
+
+
 def _data(read: WeightsFile) -> bytes:
     memory = bytearray(read.size)
     read.read_into(0, memoryview(memory))

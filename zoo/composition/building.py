@@ -13,7 +13,7 @@ from torch import nn
 from zoo.component import Component
 from zoo.composition.initialization import NoRandomInit
 from zoo.composition.insertion import Chain, IdentityStart, insert, select
-from zoo.composition.model import Model, classifies, make_classifier, takes_mask
+from zoo.composition.model import Model, classifies, make_classifier, make_linear, takes_mask
 from zoo.composition.slots import SLOT_KINDS, Slot
 from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
 from zoo.inputs.text import Vocabulary
@@ -46,7 +46,7 @@ def _build(plan: Plan, *, check: bool) -> Model:
     width = head.out_features
     layers: list[nn.Module] = []
     for hidden in plan.spec.head.hidden:
-        layers += [nn.Linear(width, hidden), nn.ReLU()]
+        layers += [make_linear(width, hidden), nn.ReLU()]
         width = hidden
     return Model(
         plan,

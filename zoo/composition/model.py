@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.composition.insertion import After
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, first_line
 from zoo.refs import ExactRef
-from zoo.spec import INPUT_AXES, Output, Plan, Spec
+from zoo.spec import INPUT_AXES, Plan, Spec
 
 if TYPE_CHECKING:
     from zoo.composition.features import Features
@@ -216,22 +216,23 @@ class Model(nn.Module):
         """Put a fresh classifier in place, for `num_classes` classes (0: give features).
 
         Raises:
-            InvalidValue: `num_classes` is negative, or not the number of labels.
+            InvalidValue: `num_classes` is negative, or not the number of labels, or these are none.
         """
         if type(num_classes) is not int or num_classes < 0:
             raise InvalidValue(
                 f"num_classes is {num_classes!r}; give a whole number of at least 0."
             )
+        if isinstance(labels, str):
+            raise InvalidValue(
+                f"labels is the text {labels!r:.80}; give a list with one text a class."
+            )
         if labels is not None and len(labels) != num_classes:
             raise InvalidValue(f"{len(labels)} labels for {num_classes} classes; give one a class.")
+        output = {"num_classes": num_classes} if labels is None else {"labels": list(labels)}
+        spec = Spec.from_data({**self.spec.to_data(), "output": {"kind": "classes", **output}})
         weight = next(self.parameters(), None)
         fresh = make_classifier(self.head, self.head_hidden_size, num_classes)
         self.classifier = fresh if weight is None else fresh.to(weight)
-        output = Output(
-            num_classes=num_classes if labels is None else None,
-            labels=None if labels is None else tuple(labels),
-        )
-        spec = msgspec.structs.replace(self.spec, output=output)
         self.plan = msgspec.structs.replace(self.plan, spec=spec, ref=None)
 
     def transform(self) -> Callable[[Any], Tensor]:
@@ -293,4 +294,18 @@ def make_classifier(head: nn.Module, in_features: int, num_classes: int) -> nn.M
     if classifies(head):
         made: nn.Module = head.make_classifier(num_classes)  # type: ignore[operator]  # looked up just before
         return made
-    return nn.Linear(in_features, num_classes)
+    return make_linear(in_features, num_classes)
+
+
+def make_linear(in_features: int, out_features: int) -> nn.Linear:
+    """A linear layer.
+
+    Raises:
+        InvalidValue: It is too large for torch or for the memory.
+    """
+    try:
+        return nn.Linear(in_features, out_features)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise InvalidValue(
+            f"A layer of {in_features} by {out_features} weights cannot be made: {first_line(error):.160}"
+        ) from error

@@ -124,6 +124,7 @@ def test_state_dict_is_empty_and_dtype_is_kept() -> None:
         ({"window_ms": -1.0}, "window_ms is -1.0"),
         ({"hop_ms": float("nan")}, "hop_ms is nan"),
         ({"hop_ms": True}, "hop_ms is True"),
+        ({"window_ms": 600}, "window of 9600 samples; at most 8192 are taken"),
         ({"num_mels": 512}, "num_mels is 512, too many for a window of 512 points"),
     ],
 )

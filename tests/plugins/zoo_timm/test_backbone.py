@@ -157,6 +157,25 @@ def test_a_file_with_other_classes_gives_a_native_head_with_those(tmp_path: Path
     assert torch.equal(classifier.weight, tuned.fc.weight)
 
 
+def test_a_file_with_other_classes_serves_a_model_for_grey_images(tmp_path: Path) -> None:
+    """Both are adapted at once."""
+    tuned = timm.create_model("resnet18", num_classes=7)
+    save_file(tuned.state_dict(), tmp_path / "model.safetensors")
+    backbone = TimmBackbone(1, architecture="resnet18")
+    backbone.load_pretrained(str(tmp_path / "model.safetensors"))
+    _, classifier = backbone.native_head()
+    assert torch.equal(classifier.weight, tuned.fc.weight)
+    assert torch.equal(backbone.net.layer1[0].conv1.weight, tuned.layer1[0].conv1.weight)
+
+
+def test_a_file_does_not_say_how_large_a_classifier_is(tmp_path: Path) -> None:
+    """One of no bytes could say millions of classes."""
+    save_file({"fc.weight": torch.zeros(10**12, 0)}, tmp_path / "model.safetensors")
+    backbone = TimmBackbone(3, architecture="resnet18")
+    with pytest.raises(WeightsError, match="does not hold timm/resnet18"):
+        backbone.load_pretrained(str(tmp_path / "model.safetensors"))
+
+
 def test_a_head_that_takes_a_class_token_is_not_handed_out() -> None:
     """A map has no class token: pooling it would not be what timm computes."""
     with pytest.raises(InvalidValue, match="takes a class token, not a map"):

@@ -444,3 +444,29 @@ def test_a_wrong_option_is_named_with_its_place(blocks: dict[str, Any], message:
     """And the near miss."""
     with pytest.raises(InvalidValue, match=message):
         zoo.compose(**{"backbone": "attn_cnn", **blocks})
+
+
+@pytest.mark.parametrize("width", [10**14, 10**24])
+@pytest.mark.parametrize("part", ["hidden", "classes"])
+def test_a_layer_that_no_memory_holds_is_refused(width: int, part: str) -> None:
+    """The message says how large it would be."""
+    head = {"name": "avg", "hidden": [width]} if part == "hidden" else "avg"
+    classes = width if part == "classes" else 2
+    with pytest.raises(InvalidValue, match=f"A layer of [0-9]+ by {width} weights cannot be made"):
+        zoo.compose("attn_cnn", head=head, num_classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "a"], "labels.*without repeats"),
+        ([0, 1], "Expected `str`, got `int`.*labels"),
+        ("ab", "labels is the text 'ab'; give a list"),
+    ],
+)
+def test_labels_that_no_spec_takes_are_refused(labels: Any, message: str) -> None:
+    """At once, and not when the model's file is read."""
+    model = zoo.compose("attn_cnn(widths=[8])", num_classes=3)
+    with pytest.raises(InvalidValue, match=message):
+        model.reset_classifier(2, labels=labels)
+    assert model.num_classes == model.get_classifier().out_features == 3
