@@ -91,7 +91,10 @@ def _open(sample: Any) -> tuple[Tensor, int]:
 
 def _scaled(values: Any) -> np.ndarray:
     """Return an array as float32 (channels, T) in [-1, 1]."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # lists of unequal length, tensors with gradients
+        array = np.empty(0, dtype=object)
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or array.shape[0] > MOST_CHANNELS:

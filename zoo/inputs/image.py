@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from zoo.spec import ImageInput
 if TYPE_CHECKING:
     from PIL import Image
 
+_ORIENTATION = 0x0112  # in EXIF
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _CONVERTED = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 
@@ -66,7 +68,10 @@ class ImageTransform:
         return self._pixels(_read(io.BytesIO(content), source))
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
-        image = _eight_bits(image).convert(_MODES[self.spec.channels])
+        image = _eight_bits(image)
+        if image.mode == "LAB":  # which PIL knows as no grey
+            image = image.convert("RGB")
+        image = image.convert(_MODES[self.spec.channels])
         if self.spec.size is not None:
             image = self._fit(image, *self.spec.size)
         return np.asarray(image).reshape(image.height, image.width, -1)
@@ -88,12 +93,15 @@ def _open(sample: Any) -> Image.Image:
     from PIL import Image
 
     if isinstance(sample, Image.Image):
-        return sample
+        try:
+            return _upright(sample)
+        except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now
+            raise InvalidValue(f"The image cannot be read: {error}.") from None
     if isinstance(sample, str | os.PathLike):
         return _read(os.fspath(sample), os.fspath(sample))
     try:
         array = np.asarray(sample)
-    except ValueError:  # lists of unequal length
+    except (ValueError, TypeError, RuntimeError):  # lists of unequal length, tensors with gradients
         array = np.empty(0, dtype=object)
     if (
         array.dtype != np.uint8
@@ -109,14 +117,15 @@ def _open(sample: Any) -> Image.Image:
 
 def _read(file: str | io.BytesIO, path: str) -> Image.Image:
     """Read an image file, called `path` in messages, and turn it upright, as its camera noted."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()
     formats = [name for name in Image.OPEN if name != "EPS"]  # a program, run by Ghostscript
     try:
-        with Image.open(file, formats=formats) as image, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
-            return ImageOps.exif_transpose(image)
+            with Image.open(file, formats=formats) as image:
+                return _upright(image)
     except FileNotFoundError:
         raise InvalidValue(f"There is no file {path!r}.") from None
     except IsADirectoryError:
@@ -125,6 +134,31 @@ def _read(file: str | io.BytesIO, path: str) -> Image.Image:
         raise InvalidValue(f"{path!r} is no image file that can be read.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidValue(f"The image {path!r} cannot be read: {error}.") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Decode an image, and turn it upright, as its camera noted. A note that cannot be read is none."""
+    image.load()
+    turn = None
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        turn = _turns().get(int(image.getexif()[_ORIENTATION]))
+    return image if turn is None else image.transpose(turn)
+
+
+def _turns() -> dict[int, Image.Transpose]:
+    """What turns an image upright, by what is noted: where its first row and column are."""
+    from PIL.Image import Transpose
+
+    return {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -136,6 +136,8 @@ def test_refuses_what_is_no_sound(tmp_path: Path, content: bytes, message: str) 
         ((np.zeros((3, 8)), 8000), "The sound has 3 channels; the model takes 2"),
         ((np.zeros(0), 8000), "holds no samples"),
         ((["a"], 8000), "an array of numbers"),
+        (([[1.0], [1.0, 2.0]], 8000), "an array of numbers"),
+        ((torch.zeros(8, requires_grad=True), 8000), "an array of numbers"),
     ],
 )
 def test_refuses_bad_arrays(sample: Any, message: str) -> None:

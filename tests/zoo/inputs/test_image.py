@@ -118,6 +118,7 @@ def test_arrays_are_taken_as_image_libraries_give_them(shape: tuple[int, ...]) -
         3,
         b"bytes",
         torch.zeros(3, 5, 7),
+        torch.zeros(3, 5, 7, requires_grad=True),
     ],
 )
 def test_what_is_no_image_is_refused_with_what_is(sample: Any) -> None:
@@ -189,6 +190,33 @@ def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
 
     assert upright[0, :, -1].tolist() == [1.0] * 8
     assert upright[0, :, 0].tolist() == [0.0] * 8
+    with Image.open(tmp_path / "photo.png") as image:
+        assert torch.equal(transformed(image), upright)
+
+
+def test_a_damaged_note_of_a_camera_is_none(tmp_path: Path) -> None:
+    """Whatever else is wrong in it: the pixels are there."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    Image.new("RGB", (8, 4), "red").save(tmp_path / "photo.jpg", exif=exif)
+    content = (tmp_path / "photo.jpg").read_bytes()
+    begin = content.index(b"Exif")
+    for at in range(begin + 6, begin + 52):
+        for byte in (0, 0xFF):
+            (tmp_path / "photo.jpg").write_bytes(content[:at] + bytes([byte]) + content[at + 1 :])
+            assert transformed(tmp_path / "photo.jpg").shape in ((3, 4, 8), (3, 8, 4))
+
+
+def test_an_image_that_cannot_be_decoded_is_refused(tmp_path: Path) -> None:
+    """One that was opened, and not read yet."""
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with (
+        Image.open(tmp_path / "cut.png") as image,
+        pytest.raises(InvalidValue, match="The image cannot be read: "),
+    ):
+        transformed(image)
 
 
 def test_a_program_is_no_image(tmp_path: Path) -> None:
