@@ -234,30 +234,52 @@ def _flat(results: Sequence[Any], hook: str) -> list[Any]:
 _lock = RLock()
 _default: Catalog | None = None
 _disabled: frozenset[str] = frozenset()
+_is_looking = False
 
 
 def catalog() -> Catalog:
-    """The catalog of this process, made at first use."""
+    """The catalog of this process, made at first use.
+
+    Raises:
+        PluginError: A plug-in asks for it while it is imported for it.
+    """
     global _default  # noqa: PLW0603 - the one process-wide object, made late so that import stays light
     with _lock:
         if _default is None:
-            names = os.environ.get("ZOO_DISABLE_PLUGINS", "").split(",")
-            _default = Catalog(disable=_disabled | {name.strip() for name in names if name.strip()})
+            _default = _find_plugins(_disabled)
         return _default
+
+
+def _find_plugins(disabled: frozenset[str]) -> Catalog:
+    global _is_looking  # noqa: PLW0603 - what is imported for one catalog must not begin another
+    if _is_looking:
+        raise PluginError(
+            "A plug-in asked for what plug-ins offer, or offered something by a decorator, while it was imported. It "
+            "offers components by its hooks."
+        )
+    names = os.environ.get("ZOO_DISABLE_PLUGINS", "").split(",")
+    _is_looking = True
+    try:
+        return Catalog(disable=disabled | {name.strip() for name in names if name.strip()})
+    finally:
+        _is_looking = False
 
 
 def configure(*, disable: Collection[str] = ()) -> None:
     """Choose which plug-ins to leave out, by name or distribution. Plug-ins are then looked for afresh.
 
     Components registered in this process are kept.
+
+    Raises:
+        PluginError: One of them has the name of a plug-in's that would be there again; nothing is changed.
     """
-    global _default, _disabled  # noqa: PLW0603 - see `catalog`
+    global _default, _disabled
     with _lock:
         own = [c for c in _default.components() if c.distribution is None] if _default else []
-        _disabled = frozenset(disable)
-        _default = None
+        fresh = _find_plugins(frozenset(disable))
         for component in own:
-            catalog().register(component)
+            fresh.register(component)
+        _default, _disabled = fresh, frozenset(disable)
 
 
 def register(component: Component) -> Component:

@@ -288,3 +288,30 @@ def test_our_own_plugins_load_without_a_warning() -> None:
         "zoo_pooling",
         "zoo_timm",
     }
+
+
+def test_configure_changes_nothing_where_names_would_clash(own_catalog: None) -> None:
+    """What was registered is still there, and the plug-in still left out."""
+    zoo.configure(disable=["zoo_attention"])
+    zoo.attention("se", family="channel")(Gate)
+    zoo.attention("mine", family="channel")(Gate)
+    with pytest.raises(PluginError, match="attention/se is offered by"):
+        zoo.configure()
+    assert plugins.catalog().component("attention", "se").load() is Gate
+    assert plugins.catalog().component("attention", "mine").load() is Gate
+
+
+def test_a_plugin_that_uses_a_decorator_is_broken_and_says_so(
+    own_catalog: None, make_plugin: MakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it offers so would be lost, as the catalog that it asks for is only being made."""
+    code = """
+    import zoo
+    @zoo.attention("lost", family="channel")
+    class Lost: pass
+    """
+    monkeypatch.setattr(plugins, "installed_entry_points", lambda: [make_plugin("lost", code)])
+    with pytest.warns(PluginWarning, match="offers components by its hooks"):
+        catalog = plugins.catalog()
+    assert [plugin.state for plugin in catalog.plugins] == ["broken"]
+    assert plugins.catalog() is catalog
