@@ -31,7 +31,7 @@ class AttentionPool(nn.Module):
     Args:
         channels: Number of channels C, a multiple of `num_heads`.
         ndim: Number of spatial dimensions, 1 or 2.
-        num_heads: Number of heads, at least 1; None for one in 64 channels.
+        num_heads: Number of heads, at least 1; None for one in 64 channels, or a few less that divide C.
         table_size: Size S of the learned table of positions on each axis, at least 1.
         out_channels: Width of the vector, at least 1; None for C.
 
@@ -54,7 +54,8 @@ class AttentionPool(nn.Module):
     ) -> None:
         super().__init__()
         check_construction(self, channels, ndim)
-        num_heads = max(1, channels // 64) if num_heads is None else num_heads
+        if num_heads is None:  # the most of 64 channels or more that share them out evenly
+            num_heads = next(n for n in range(max(1, channels // 64), 0, -1) if channels % n == 0)
         check_heads(self, channels, num_heads)
         check_integer(self, "table_size", table_size)
         out_channels = channels if out_channels is None else out_channels

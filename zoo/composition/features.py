@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -48,35 +49,51 @@ def stage_indices(indices: Sequence[int] | None, stages: int) -> list[int]:
     return [index % stages for index in wanted]
 
 
+# Of what is measured: so large, and so often to be halved, that rounding up hides no reduction.
+_LARGE = (256, 256)
+_SECONDS = 10
+
+
 def measure_stages(model: Model) -> list[dict[str, Any]]:
     """Run an empty input through the backbone and read channels and reduction off its maps."""
-    x = _empty_input(model)
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.no_grad():
-            maps: list[Tensor] = model.backbone.forward_stages(x)  # type: ignore[operator]  # contract of a backbone
+            x, maps = _maps(model)
     finally:
         for module in training:
             module.training = True
     return [
         {
             "num_chs": one.shape[1],
-            "reduction": x.shape[-1] // one.shape[-1],
+            "reduction": round(x.shape[-1] / one.shape[-1]),
             "module": f"stage {number}",
         }
         for number, one in enumerate(maps, 1)
     ]
 
 
-def _empty_input(model: Model) -> Tensor:
-    """One sample of zeros that is large enough for every stage."""
+def _maps(model: Model) -> tuple[Tensor, list[Tensor]]:
+    """One sample of zeros, and the maps of all stages for it."""
+    stages: Callable[[Tensor], list[Tensor]] = model.backbone.forward_stages  # type: ignore[assignment]  # contract of a backbone
+    usual = getattr(model.spec.input, "size", None)
+    if usual is not None:
+        with suppress(Exception):  # it takes its own size alone
+            x = _zeros(model, _LARGE)
+            return x, stages(x)
+    x = _zeros(model, usual or _LARGE)
+    return x, stages(x)
+
+
+def _zeros(model: Model, size: tuple[int, ...]) -> Tensor:
+    """One sample; `size` is of an image."""
     block = model.spec.input
     weight = next(model.parameters())
     if isinstance(block, TextInput):
         return torch.zeros(1, 64, dtype=torch.long, device=weight.device)
     if isinstance(block, AudioInput):
-        size: tuple[int, ...] = (block.sample_rate,)
-    else:
-        size = getattr(block, "size", None) or (256,) * model.ndim
-    return torch.zeros(1, block.channels, *size, dtype=weight.dtype, device=weight.device)
+        size = (_SECONDS * block.sample_rate,)
+    return torch.zeros(
+        1, block.channels, *size[-model.ndim :], dtype=weight.dtype, device=weight.device
+    )

@@ -19,6 +19,7 @@ from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry import normal_base
 from zoo.registry.editing import INDEX, change_index, check_metrics, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
+from zoo.registry.requirements import satisfies
 from zoo.registry.staging import check_target, check_writable, target_of
 from zoo.store import blob_name
 from zoo.store.patience import PATIENCE, patiently
@@ -170,7 +171,10 @@ def _requires(path: Path, metadata: dict[str, Any], version: str) -> dict[str, s
     if not all(isinstance(origin, list) and len(origin) == 2 for origin in origins):
         raise WeightsError(f"{path} does not say where its components came from; save it anew.")
     needs = {"attn-zoo": version} | {name: release for name, release in origins if name}
-    return {
-        str(name): f">={'.'.join(str(release).split('.')[:2])}"
-        for name, release in sorted(needs.items())
-    }
+    return {str(name): _from_on(str(release)) for name, release in sorted(needs.items())}
+
+
+def _from_on(release: str) -> str:
+    """The releases of a distribution from this minor one on; or from this very one, where it comes before that."""
+    minor = f">={'.'.join(release.split('.')[:2])}"
+    return minor if satisfies(release, minor) else f">={release.partition('+')[0]}"

@@ -43,7 +43,7 @@ def missing(requires: Mapping[str, str]) -> list[Missing]:
     return [
         Missing(name, specifier, have)
         for name, specifier in requires.items()
-        if (have := installed[name]) is None or not _satisfies(have, specifier)
+        if (have := installed[name]) is None or not satisfies(have, specifier)
     ]
 
 
@@ -71,7 +71,8 @@ def _installed_version(distribution: str) -> str | None:
         return None
 
 
-def _satisfies(version: str, specifier: str) -> bool:
+def satisfies(version: str, specifier: str) -> bool:
+    """Whether a release of a distribution, perhaps one before a release, is among those that are asked for."""
     # The common case is decided here: importing `packaging` would double the time of `zoo list`.
     simple = _AT_LEAST.match(specifier)
     if simple and re.fullmatch(r"\d+(\.\d+)*", version):

@@ -86,6 +86,12 @@ def test_a_head_has_64_channels() -> None:
     assert [AttentionPool(c).num_heads for c in (8, 64, 128, 512)] == [1, 1, 2, 8]
 
 
+@pytest.mark.parametrize(("channels", "heads"), [(440, 5), (127, 1), (640, 10), (66, 1)])
+def test_the_heads_it_takes_by_itself_share_out_the_channels(channels: int, heads: int) -> None:
+    """As many of 64 channels or more as divide them."""
+    assert AttentionPool(channels).num_heads == heads
+
+
 def test_refuses_bad_options() -> None:
     """Heads divide the channels; sizes are whole numbers."""
     with pytest.raises(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import zoo
 
@@ -22,6 +23,47 @@ def test_feature_info_is_what_the_maps_are(model: zoo.Model) -> None:
     info = model.feature_info
     assert [one["num_chs"] for one in info] == [one.shape[1] for one in maps] == [8, 12, 16]
     assert [one["reduction"] for one in info] == [32 // one.shape[-1] for one in maps] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("size", [28, 30, 33])
+def test_a_reduction_does_not_depend_on_the_size_of_the_input(size: int) -> None:
+    """Where a map is rounded up, its size alone would say another one."""
+    spec = f"image(size=[{size}, {size}], channels=3) -> attn_cnn(widths=[4, 8, 8, 8], depths=1)"
+    info = zoo.compose(spec, num_classes=2).feature_info
+    assert [one["reduction"] for one in info] == [1, 2, 4, 8]
+
+
+def test_the_reductions_of_sounds_are_those_of_their_frames() -> None:
+    """A frame each 80 samples, and its halves."""
+    model = zoo.compose("audio_cnn(sample_rate=8000, widths=[4, 8, 8], hop_ms=10)", num_classes=2)
+    assert [one["reduction"] for one in model.feature_info] == [80, 160, 320]
+
+
+def test_a_backbone_that_takes_its_own_size_alone_is_measured_at_it(own_catalog: None) -> None:
+    """The larger one, which hides no reduction, is refused by it."""
+
+    @zoo.backbone("fixed", mask=False)
+    class Fixed(nn.Module):
+        """Halve images of 64 x 64."""
+
+        ndim, num_features = 2, 4
+
+        def __init__(self, in_channels: int) -> None:
+            super().__init__()
+            self.halve = nn.Conv2d(in_channels, 4, 2, stride=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.shape[2:] == (64, 64)
+            return self.halve(x)
+
+        def forward_stages(self, x: Tensor) -> list[Tensor]:
+            return [self(x)]
+
+        def slots(self) -> list[zoo.Slot]:
+            return []
+
+    model = zoo.compose("image(size=[64, 64], channels=3) -> fixed + avg", num_classes=2)
+    assert [(one["num_chs"], one["reduction"]) for one in model.feature_info] == [(4, 2)]
 
 
 def test_features_of_chosen_stages(model: zoo.Model) -> None:

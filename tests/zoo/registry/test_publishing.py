@@ -17,6 +17,7 @@ from safetensors.torch import save
 import zoo
 from zoo.registry import publishing
 from zoo.registry.examination import examine
+from zoo.registry.requirements import satisfies
 from zoo.weights import parse
 
 pytestmark = pytest.mark.usefixtures("examined_here")
@@ -332,3 +333,20 @@ def test_a_place_that_cannot_be_written_is_told_before_the_file_is_examined(
     with pytest.raises(zoo.FetchError, match=r"blobs/stage/.* cannot be written: Not a directory"):
         publish(file, tmp_path / "new", stage=tmp_path / "zoo" / "blobs" / "stage")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("release", "needed"),
+    [
+        ("1.4.2", ">=1.4"),
+        ("2", ">=2"),
+        ("0.1.0.dev1", ">=0.1.0.dev1"),
+        ("0.1.dev3+g1234", ">=0.1.dev3"),
+        ("1.0.0rc1", ">=1.0.0rc1"),
+        ("1.1.0.post1", ">=1.1"),
+    ],
+)
+def test_what_is_needed_is_there_where_it_was_published(release: str, needed: str) -> None:
+    """A release before the first of its minor ones is not among those from that on."""
+    assert publishing._from_on(release) == needed
+    assert satisfies(release, needed)
