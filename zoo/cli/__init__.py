@@ -143,8 +143,9 @@ def _refuse(error: ZooError) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
-        # The first process finds the same: as soon as it has said so, torchrun ends this one.
+    rank = "LOCAL_RANK" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_PROCID"
+    if os.environ.get(rank, "0") != "0":
+        # The first process finds the same: as soon as it has said so, torchrun or srun -K ends this one.
         time.sleep(_PATIENCE)
     complain("error", str(error))
     return WRONG

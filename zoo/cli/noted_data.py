@@ -47,7 +47,7 @@ def with_noted_data(
         InvalidValue: The data are where they were no more.
     """
     data = args.data or noted.what
-    if Path(data).name != Path(noted.what).name:
+    if Path(data).resolve().name != Path(noted.what).resolve().name:
         return args
     root = args.root or (noted.root if data in KNOWN else None)
     option, place = ("data", data) if data not in KNOWN else ("root", root)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from zoo.cli.beginning import begin
 from zoo.cli.data_arguments import data_words
 from zoo.cli.resuming import resume
+from zoo.cli.terminal import complain
 from zoo.cli.training import OVERRIDES
-from zoo.errors import InvalidValue, UnknownName, near_misses
+from zoo.errors import InvalidValue, UnknownName, near_misses, some
 from zoo.train.data.request import PLANNED, USUAL
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def train_planned(args: Namespace) -> int:
     """Train, or go on with, whatever has not ended.
 
     Returns:
-        The exit code: that of the first training that did not come to its end.
+        The exit code: that of the first training that was stopped.
 
     Raises:
         InvalidValue: The plan has an error, an option does not go with it, or a folder holds another training than
-            the plan has.
+            the plan has; or at the end, trainings diverged.
         UnknownName: The plan has no such row.
     """
     from zoo.train import require_lightning
@@ -48,13 +49,14 @@ def train_planned(args: Namespace) -> int:
     require_lightning()
     from zoo.train.callbacks import write_line
     from zoo.train.processes import Processes
+    from zoo.train.task import NotFinite
 
     if Processes.here().size > 1:
         raise InvalidValue(
             "A plan's trainings are of one process each; start the command several times instead, once a core."
         )
     output = Path(args.output or Path("runs") / Path(args.plan).stem)
-    elsewhere = []
+    elsewhere, diverged = list[RunFolder](), list[str]()
     for number, training in enumerate(trainings, 1):
         folder = RunFolder(output / training.folder)
         if _has_ended(folder, training, plan):
@@ -73,11 +75,20 @@ def train_planned(args: Namespace) -> int:
             write_line(f"{title}: another process trains it.")
             elsewhere.append(folder)
             continue
+        except NotFinite as error:  # of this training; the others are still to be had
+            complain("error", f"{title}: {error}")
+            diverged.append(training.folder)
+            continue
         if code:
             return code
     going = [folder.path.name for folder in elsewhere if not folder.ended]
     rest = f", but for {', '.join(going)}, which other processes train" if going else ""
     words = join(["--plan", args.plan, *data_words(vars(args))])
+    if diverged:
+        raise InvalidValue(
+            f"The losses of {some(diverged)} became no numbers; all else has ended{rest}. Compare: zoo compare "
+            f"{quote(str(output))}/* {words}"
+        )
     write_line(f"All has ended{rest}. Compare: zoo compare {quote(str(output))}/* {words}")
     return 0
 

@@ -122,7 +122,7 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
-    """One sample of zeros, in a batch of 1, in the dtype of the module; of the shape that its input block has."""
+    """One sample of zeros, in a batch of 1, in the dtype and on the device of the module; of the shape that its input block has."""
     block = module.spec.input if isinstance(module, Model) else None
     if shape is None and block is not None:
         shape = input_shape(block)
@@ -134,8 +134,9 @@ def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
         )
     dtypes = (p.dtype for p in module.parameters() if p.is_floating_point())
     dtype = torch.long if isinstance(block, TextInput) else next(dtypes, torch.float32)
+    device = next((p.device for p in module.parameters()), None)
     try:
-        return torch.zeros(1, *shape, dtype=dtype)
+        return torch.zeros(1, *shape, dtype=dtype, device=device)
     except (RuntimeError, TypeError) as error:  # a side, or their product, beyond torch's integers
         raise InvalidValue(
             f"zoo.cost: no sample has the shape {tuple(shape)}: {first_line(error)}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,22 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             InvalidValue: It is damaged.
         """
-        try:
+        with reading(path):
             return super().load_checkpoint(path, *args, **options)
-        except Exception as error:  # what torch raises depends on where the damage is
-            why = first_line(error).partition(". ")[0].rstrip(": ")
-            raise InvalidValue(
-                f"{path} cannot be read, so that the run cannot go on ({why}). Take the file from a copy, or start "
-                "another run; the models beside it are files of their own, and not touched."
-            ) from None
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Say of a checkpoint that cannot be read that it is damaged.
+
+    Raises:
+        InvalidValue: It is.
+    """
+    try:
+        yield
+    except Exception as error:  # what torch raises depends on where the damage is
+        why = first_line(error).partition(". ")[0].rstrip(": ")
+        raise InvalidValue(
+            f"{path} cannot be read, so that the run cannot go on ({why}). Take the file from a copy, or start "
+            "another run; the models beside it are files of their own, and not touched."
+        ) from None

@@ -31,7 +31,7 @@ def draw_curves(
     from matplotlib.figure import Figure  # without pyplot, which would look for a screen
 
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     for axes, measure in zip(figure.subplots(1, 2), _LABELS, strict=True):
         _draw(axes, history, measure)
         if best_epoch is not None:

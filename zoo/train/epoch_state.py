@@ -12,6 +12,7 @@ from lightning.pytorch import Callback
 
 from zoo.errors import InvalidValue, counted
 from zoo.train.processes import of_all
+from zoo.train.task import precision_of_sums
 
 _KEY = "epoch_state"
 
@@ -60,17 +61,19 @@ def _state(task: Any) -> dict[str, Any]:
     on_device = task.device.type != "cpu"
     return {
         "global": torch.get_rng_state(),
+        "kind": task.device.type,
         "device": torch.get_device_module(task.device).get_rng_state() if on_device else None,
         "augmentation": task.generator.get_state(),
         "mixup": task.random.getstate(),
-        "sums": task.sums,
+        "sums": task.sums.cpu(),  # or every process would open every other one's device
     }
 
 
 def _take_up(task: Any, state: dict[str, Any]) -> None:
     torch.set_rng_state(state["global"])
-    if state["device"] is not None:
+    # On a device of another kind what is drawn there is drawn anew.
+    if state["device"] is not None and state.get("kind") == task.device.type:
         torch.get_device_module(task.device).set_rng_state(state["device"])
     task.generator.set_state(state["augmentation"])
     task.random.setstate(state["mixup"])
-    task.sums = state["sums"].to(task.device)
+    task.sums = state["sums"].to(precision_of_sums(task.device)).to(task.device)

@@ -26,6 +26,7 @@ from zoo.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from zoo import Model
+    from zoo.train.task import Task
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -101,8 +102,6 @@ def fit(
     from zoo.train.epoch_state import EpochState
     from zoo.train.interruption import Interruption
     from zoo.train.loading import ResumableBatches, WholeBatches
-    from zoo.train.sharding import SharedTask
-    from zoo.train.task import Task
 
     check_fit(model, data, recipe, compiled=compiled)
     processes = Processes.here()
@@ -110,8 +109,9 @@ def fit(
         _check_sharing(recipe, processes, compiled=compiled)
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)
-    make_task = SharedTask if shared else partial(Task, compiled=compiled)
-    task = make_task(model.train(), recipe, recipe.epochs * len(train))
+    task = _task(
+        model.train(), recipe, recipe.epochs * len(train), compiled=compiled, shared=shared
+    )
     average = None if recipe.average is None else MovingAverage(model, recipe.average)
 
     report = report or (lambda _: None)
@@ -167,6 +167,7 @@ def fit(
                     title=f"{folder.path.name}: {data.name}",
                     best_epoch=int(keeper.best["epoch"]),
                 )
+        of_all(None)  # a process that left while the first one writes would be the end of that, too
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds, had_ended)
 
 
@@ -278,6 +279,16 @@ def _check_sharing(recipe: Recipe, processes: Processes, *, compiled: bool) -> N
         )
 
 
+def _task(model: Model, recipe: Recipe, steps: int, *, compiled: bool, shared: bool) -> Task:
+    from zoo.train.task import Task
+
+    if not shared:
+        return Task(model, recipe, steps, compiled=compiled)
+    from zoo.train.sharding import SharedTask  # which takes long to import
+
+    return SharedTask(model, recipe, steps)
+
+
 def _trainer(
     recipe: Recipe,
     folder: RunFolder,
@@ -331,6 +342,8 @@ def _run(
     go_on: str,
 ) -> None:
     """Let Lightning run the loop; where it does not come to its end, say what is kept, and the command to go on."""
+    from torch import OutOfMemoryError
+
     from zoo.train.interruption import Stopped
     from zoo.train.task import NotFinite
 
@@ -349,6 +362,11 @@ def _run(
                 f"Go on with: {go_on}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
+    except (MemoryError, OutOfMemoryError) as error:
+        raise ZooError(
+            f"There is not enough memory ({first_line(error):.160}). What was saved before is whole. Free some, or start "
+            f"another run with a smaller --batch-size; this one goes on with: {go_on}"
+        ) from error
     except (InvalidValue, OSError) as error:
         failed = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(failed, OSError):

@@ -39,8 +39,12 @@ class Normalization:
     def __call__(self, images: Tensor) -> Tensor:
         """Return uint8 images (N, C, H, W) as normalised float32."""
         self.check(images)
-        factor, offset = self._factor.to(images.device), self._offset.to(images.device)
-        return images.float().mul_(factor).sub_(offset)
+        if self._factor.device != images.device:  # once: to copy them makes a GPU wait
+            self._factor, self._offset = (
+                self._factor.to(images.device),
+                self._offset.to(images.device),
+            )
+        return images.float().mul_(self._factor).sub_(self._offset)
 
     def check(self, images: Tensor) -> None:
         """Refuse images of another number of channels or another size than the model is for."""

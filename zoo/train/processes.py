@@ -68,9 +68,9 @@ class Processes(NamedTuple):
         }
 
     def _sharing(self) -> Any:
-        from lightning.pytorch.strategies import ModelParallelStrategy
+        from zoo.train.sharding import SharingStrategy
 
-        return ModelParallelStrategy(
+        return SharingStrategy(
             data_parallel_size=self.size, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
 

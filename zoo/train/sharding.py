@@ -1,7 +1,8 @@
 """A model shared out over processes: each has a part of the weights, of their gradients and of the optimizer's state.
 
-That is PyTorch's FSDP (Zhao et al. 2023, arXiv 2304.11277) for what does not fit into each process as a whole. The
-weights are put together for every step; the model is one unit, so that its parts may use each other's as they like.
+That is PyTorch's FSDP (Zhao et al. 2023, arXiv 2304.11277), for models whose optimizer does not fit into each process. The
+weights are put together for every step; the model is one unit, so that its parts may use each other's as they like, and
+while a step lasts each process has all weights and gradients.
 """
 
 from __future__ import annotations
@@ -10,13 +11,29 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import distributed
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
 from zoo.composition.model import Model
+from zoo.train.checkpoints import reading
+from zoo.train.processes import Processes
 from zoo.train.recipe import Recipe
 from zoo.train.task import Task
+
+
+class SharingStrategy(ModelParallelStrategy):
+    """Lightning's, which reads checkpoints by itself; of a damaged one it says what we do."""
+
+    def load_checkpoint(self, checkpoint_path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            InvalidValue: It is damaged.
+        """
+        with reading(checkpoint_path):
+            return super().load_checkpoint(checkpoint_path, *args, **options)
 
 
 class SharedTask(Task):
@@ -30,7 +47,8 @@ class SharedTask(Task):
 
     def __init__(self, model: Model, recipe: Recipe, steps: int) -> None:
         super().__init__(model, recipe, steps)
-        self._copy = [deepcopy(model)]  # in a list, or its weights would be trained, too
+        # To be saved, by the first. In a list, or its weights would be trained, too.
+        self._copy = [deepcopy(model)] if Processes.here().first else []
 
     def configure_model(self) -> None:
         """Share the model out, now that the processes know each other."""
@@ -58,11 +76,11 @@ class SharedTask(Task):
             distributed.broadcast(buffer, src=0)
 
     def whole(self) -> Model:
-        """The model, put together in the first process; all call this."""
+        """The model, put together in the first process; all call this, and the others get their own share."""
         weights = get_model_state_dict(
             self.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
         )
-        (copy,) = self._copy
-        if weights:
+        for copy in self._copy:
             copy.load_state_dict(weights)
-        return copy
+            return copy
+        return self.model

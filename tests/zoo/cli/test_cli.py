@@ -115,7 +115,7 @@ def test_an_error_shows_no_traceback_unless_asked(command, monkeypatch):
 
 
 def test_of_several_processes_the_first_says_what_is_wrong(command, monkeypatch, capsys):
-    """The others speak only if torchrun, which ends them when the first has failed, has not done so in a while."""
+    """The others speak only if torchrun or srun -K, which end them when the first has failed, have not done so in a while."""
     before = []
     monkeypatch.setattr("time.sleep", lambda _seconds: before.append(capsys.readouterr().err))
     monkeypatch.setenv("LOCAL_RANK", "1")
@@ -130,6 +130,11 @@ def test_of_several_processes_the_first_says_what_is_wrong(command, monkeypatch,
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert "zoo: error:" in command("show", "Nothing").err
     assert len(before) == 1
+
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert command("show", "Nothing").code == 2
+    assert before == ["", ""]
 
 
 def test_an_interrupt_exits_with_130(command, monkeypatch):

@@ -252,3 +252,12 @@ def test_what_there_is_to_know_of_the_data_is_told(
         file.write("good film number 1,no\n")
     assert main(["evaluate", str(save({})), "--data", str(data), "--threads", "1"]) == 0
     assert "note: 2 samples of texts have equals with another label" in capsys.readouterr().err
+
+
+def test_a_tenth_of_a_point_holds(save: Save, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last digit that is published: 0.984 and 0.985 differ by a little more as floating-point numbers."""
+    score = Score(0.984, 1.0, 1000, torch.ones(1000, dtype=torch.bool))
+    monkeypatch.setattr("zoo.train.evaluation.together", lambda scores: score)
+    assert abs(0.984 - 0.985) > 0.001
+    assert check(save({FIGURE: {"mean": 0.985, "seeds": 1}}), data) == 0
+    assert check(save({FIGURE: {"mean": 0.9851, "seeds": 1}}), data) == 1

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 import timm
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import zoo
 from zoo.cli import main
 from zoo.files import reserved
 from zoo.train.callbacks import KeepBest
 from zoo.train.data import open_data
+from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
 
 PLAN = """\
@@ -87,6 +90,25 @@ def test_all_of_a_plan_is_trained_and_compared(
     table = json.loads(capsys.readouterr().out)
     assert [row["row"] for row in table["rows"]] == ["none", "se@last"]
     assert table["missing"] == []
+
+
+def test_a_training_that_diverges_leaves_the_others_to_be_trained(
+    words: list[str], squares: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named when it happens and at the end; so again at the next call, which trains nothing twice."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.replace("16}", "16, optimizer: sgd, learning_rate: 1.0e+30}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zoo.train.task.make_optimizer", _tame_seed_one)
+        assert main(words) == 2
+    said = capsys.readouterr()
+    assert ended(tmp_path / "runs") == ["none-seed1", "se_last-seed1"]
+    assert "none-seed0 (1 of 4): The loss became" in said.err
+    assert "The losses of none-seed0, se_last-seed0 became no numbers; all else" in said.err
+
+
+def _tame_seed_one(model: zoo.Model, recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate if recipe.seed == 0 else 0.1)
 
 
 def test_what_was_stopped_goes_on_and_is_missing_until_then(

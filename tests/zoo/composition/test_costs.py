@@ -150,3 +150,12 @@ def test_what_does_not_run_is_refused() -> None:
         InvalidValue, match=r"Rule does not run .* without its numbers: DataDependent"
     ):
         zoo.cost(Rule(lambda _, x: x if x.sum() > 0 else -x), (4, 6))
+
+
+def test_a_cost_is_that_of_the_model_wherever_it_is() -> None:
+    """Its sample is made where its weights are; the meta device stands for any other here."""
+    model = zoo.compose(
+        "image(size=[8, 8], channels=3) -> attn_cnn(widths=[4], depths=1)", num_classes=2
+    )
+    expected = zoo.cost(model)
+    assert zoo.cost(model.to("meta")) == expected

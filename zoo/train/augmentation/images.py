@@ -46,9 +46,10 @@ class Crop:
         rows = torch.arange(height) + shifts[0]  # (N, H)
         columns = torch.arange(width) + shifts[1]  # (N, W)
         inside = (_within(rows, height), _within(columns, width))
-        rows, columns = _mirrored(rows, height), _mirrored(columns, width)
+        rows = _mirrored(rows, height).to(images.device)
+        columns = _mirrored(columns, width).to(images.device)
         # One flat index for each pixel (N, H W), the same for all channels.
-        places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)
+        places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
         pixels = places[:, None].expand(-1, channels, -1)
         moved = images.flatten(2).gather(2, pixels).view_as(images)
         if self.border == "black":
