@@ -1,6 +1,6 @@
 """What a large registry costs: compiling its index, listing it, looking one version up.
 
-    python benchmarks/registry.py [--variants 1000 10000 100000] [--rounds 15] [--no-yaml]
+    python benchmarks/registry.py [--variants 1000 10000 100000] [--rounds 7] [--no-yaml]
 
 For each size a registry is generated, whose versions are of about 1 KB as ours are. Compiling runs in a fresh
 process, of which time, time of the processor (a busy machine makes the clock run longer) and peak of resident

@@ -30,6 +30,7 @@ _decode = json.JSONDecoder().decode
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 # Behind each of YAML's line breaks, or the mark that some editors begin a file with.
+_HALF = re.compile("[\ud800-\udfff]")
 _DIRECTIVE = re.compile(rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]|\n\xef\xbb\xbf)%")
 
 # By key or position: the line of a scalar; of a mapping or list, its line and the tree of its places.
@@ -235,6 +236,8 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         self._check_plain(event)
+        if _HALF.search(event.value):  # libyaml finds them by itself
+            self._refuse(event, "half a character (a lone surrogate)")
         plain = not event.style
         if self._keys and self._keys[-1] is None and type(self._containers[-1]) is dict:
             if plain and event.value == "<<":

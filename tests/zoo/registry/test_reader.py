@@ -57,6 +57,18 @@ def test_what_could_surprise_is_refused_with_its_line(text: str, message: str) -
         parse(text)
 
 
+@pytest.mark.parametrize("with_c", [True, False])
+def test_half_a_character_is_refused_with_and_without_libyaml(
+    with_c: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No database takes it."""
+    if not with_c:
+        monkeypatch.delattr("yaml.CSafeLoader", raising=False)
+    with pytest.raises(RegistryError, match=r"r\.yaml"):
+        parse('a: 1\nb: "\\ud800x"')
+    assert parse('a: "\\u20ac"') == {"a": "€"}
+
+
 def test_nesting_up_to_the_limit_is_read() -> None:
     """16 levels are read, 17 are not."""
     assert str(parse("[" * 16 + "]" * 16)).count("[") == 16
