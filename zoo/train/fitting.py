@@ -18,7 +18,7 @@ from zoo.train.curves import draw_curves
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import ImageSplit
 from zoo.train.normalization import Normalization
-from zoo.train.processes import Processes, of_all, part
+from zoo.train.processes import Processes, of_all
 from zoo.train.quiet import quiet_lightning
 from zoo.train.recipe import Recipe
 from zoo.train.resuming import check_resumable
@@ -167,7 +167,7 @@ def fit(
                     title=f"{folder.path.name}: {data.name}",
                     best_epoch=int(keeper.best["epoch"]),
                 )
-        part()  # behind what the first one writes
+        of_all(None)  # a process that left while the first one writes would be the end of that, too
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds, had_ended)
 
 
@@ -351,7 +351,6 @@ def _run(
     try:
         trainer.fit(task, train, validation, ckpt_path=checkpoint, weights_only=True)
     except Stopped as stop:
-        part()
         raise Interrupted(
             f"Stopped {stop}. All of it is kept. Go on with: {go_on}", stop.number
         ) from None

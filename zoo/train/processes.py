@@ -115,15 +115,3 @@ def of_all(value: T) -> list[T]:
     values: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
     return values
-
-
-def part() -> None:
-    """End what binds the processes, once all are here: one that leaves early would be the end of the others.
-
-    Threads of gloo that are left to the end of a process may abort it there, and all others with it.
-    """
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        of_all(None)
-        distributed.destroy_process_group()
