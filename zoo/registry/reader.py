@@ -29,8 +29,8 @@ _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _decode = json.JSONDecoder().decode
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
+_HALF = re.compile("[\ud800-\udfff]")  # of a character: a lone surrogate
 # Behind each of YAML's line breaks, or the mark that some editors begin a file with.
-_HALF = re.compile("[\ud800-\udfff]")
 _DIRECTIVE = re.compile(rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]|\n\xef\xbb\xbf)%")
 
 # By key or position: the line of a scalar; of a mapping or list, its line and the tree of its places.
