@@ -72,7 +72,7 @@ def _state(task: Any) -> dict[str, Any]:
 def _take_up(task: Any, state: dict[str, Any]) -> None:
     torch.set_rng_state(state["global"])
     # On a device of another kind what is drawn there is drawn anew.
-    if state["device"] is not None and state.get("kind") == task.device.type:
+    if state["device"] is not None and state.get("kind", "cuda") == task.device.type:
         torch.get_device_module(task.device).set_rng_state(state["device"])
     task.generator.set_state(state["augmentation"])
     task.random.setstate(state["mixup"])
