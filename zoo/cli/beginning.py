@@ -49,7 +49,7 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     repeated = check_reproducible(subject.version, args) if args.reproduce else None
     Recipe.from_data({**subject.recipe, **overrides(args)})
     prepare(args)
-    from zoo.train.fitting import complete_spec
+    from zoo.train.agreement import complete_spec
 
     origin = find_origin(args, subject)
     request = kept_request(args, origin.before)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     import torch
 
 
-def open_device(name: str) -> torch.device:
+def open_device(name: str, *, compute: bool = True) -> torch.device:
     """The device of that name, on which torch was seen to compute.
+
+    Args:
+        name: E.g. `cuda` or `cuda:1`.
+        compute: See it; what computes there takes memory of the device until this process ends.
 
     Raises:
         InvalidValue: There is no such device, or torch cannot use it.
@@ -25,7 +29,8 @@ def open_device(name: str) -> torch.device:
 
     try:
         device = torch.device(name)
-        float(torch.ones(1, device=device).sum())
+        if compute:
+            float(torch.ones(1, device=device).sum())
     except Exception as error:
         reason = str(error).partition("\n")[0]
         there = ["cpu"]

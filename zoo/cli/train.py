@@ -52,6 +52,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     add_threads(parser)
     parser.add_argument(
+        "--device",
+        help="e.g. cpu, cuda, cuda:1, mps (default: a GPU if there is one, else the CPU; of several processes each has "
+        "one of its own)",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="train through torch.compile: a minute or so to begin with, less time an epoch",

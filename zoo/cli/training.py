@@ -11,6 +11,8 @@ from zoo.cli import STOPPED
 from zoo.errors import counted
 
 if TYPE_CHECKING:
+    import torch
+
     from zoo.composition.model import Model
     from zoo.train.data.dataset import Data
     from zoo.train.fitting import Fitted
@@ -32,12 +34,29 @@ def prepare(args: Namespace) -> None:
 
     require_lightning()
     prepare_processor(args.threads)
+    device = _device(args)
     if args.compile:
         import torch
 
         from zoo.cli.compiler import check_compiler
 
-        check_compiler(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        usual = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        check_compiler(device or usual)
+
+
+def _device(args: Namespace) -> torch.device | None:
+    """The device that was asked for, if any."""
+    from zoo.cli.machine import open_device
+    from zoo.train.processes import Processes
+    from zoo.train.trainer import trainer_devices
+
+    if args.device is None:
+        return None
+    processes = Processes.here()
+    # Several would all take memory of the first device, beside that of their own.
+    device = open_device(args.device, compute=processes.size == 1)
+    trainer_devices(device, processes)
+    return device
 
 
 def initial_model(spec: Any, data: Data, recipe: Recipe) -> Model:
@@ -85,8 +104,9 @@ def fit_run(
     """
     from zoo.train.batches import EpochBatches
     from zoo.train.callbacks import best_line, write_line
-    from zoo.train.fitting import Interrupted, fit
+    from zoo.train.fitting import fit
     from zoo.train.processes import Processes
+    from zoo.train.trainer import Interrupted
 
     processes = Processes.here()
 
@@ -111,6 +131,7 @@ def fit_run(
             folder,
             run=about,
             resume=about is None,
+            device=_device(args),
             compiled=args.compile,
             shared=args.shard,
             progress=sys.stdout is not None and sys.stdout.isatty(),

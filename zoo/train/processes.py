@@ -56,24 +56,6 @@ class Processes(NamedTuple):
             return f"torchrun --nproc-per-node {self.size} -m {words}"
         return f"{words} (in {self.size} processes)"
 
-    def trainer_options(self, *, shared: bool = False) -> dict[str, Any]:
-        """What Lightning's Trainer is to be told; `shared` if the model is to be shared out over the processes."""
-        if self.size == 1:
-            return {"devices": 1}
-        return {
-            "devices": self.local_size,
-            "num_nodes": self.size // self.local_size,
-            "strategy": self._sharing() if shared else "ddp",
-            "use_distributed_sampler": False,  # ours deal the batches out themselves
-        }
-
-    def _sharing(self) -> Any:
-        from zoo.train.sharding import SharingStrategy
-
-        return SharingStrategy(
-            data_parallel_size=self.size, tensor_parallel_size=1, save_distributed_checkpoint=False
-        )
-
 
 def _is_torchrun() -> bool:
     return bool(_environments().TorchElasticEnvironment.detect())

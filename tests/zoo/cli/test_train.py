@@ -325,6 +325,8 @@ def test_a_spec_in_short_form_is_trained(
         "1",
         "--threads",
         "1",
+        "--device",
+        "cpu",
     ]
     assert main(words) == 0
     (folder,) = (tmp_path / "runs").iterdir()
@@ -395,6 +397,7 @@ def test_the_folder_is_named_after_the_file(
         (["x.yaml", "--data", "mnist", "--root", "."], "x.yaml cannot be read"),
         (["--resume", "nowhere"], "nowhere holds no run"),
         (["plain_cnn + avg", "--data", "mnist", "--threads", "0"], "--threads is 0"),
+        (["plain_cnn + avg", "--data", "mnist", "--device", "gpux"], "--device gpux: torch cannot"),
         (["x.yaml", "--epochs", "two"], "invalid int value: 'two'"),
     ],
 )

@@ -20,14 +20,16 @@ import torch
 import zoo
 from zoo.errors import InvalidValue, ZooError
 from zoo.spec import Spec
+from zoo.train.agreement import complete_spec
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import SequenceSplit
 from zoo.train.evaluation import evaluate
-from zoo.train.fitting import Interrupted, complete_spec, fit
+from zoo.train.fitting import fit
 from zoo.train.processes import Processes
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
 from zoo.train.task import Task
+from zoo.train.trainer import Interrupted
 
 RECIPE = Recipe(
     epochs=3,
@@ -254,22 +256,6 @@ def test_logging_and_warnings_are_as_before(data: Data, new_model: NewModel, fol
     fit(new_model(), data, msgspec.structs.replace(RECIPE, epochs=1), RunFolder(folder))
     assert warnings.filters == filters
     assert logging.getLogger("lightning.pytorch").level == level
-
-
-def test_a_spec_is_filled_from_the_data(data: Data) -> None:
-    """The input is what the data was opened for, and the labels are its own."""
-    filled = complete_spec({"backbone": "plain_cnn"}, data)
-    assert filled.input == data.source
-    assert filled.output.labels == data.labels
-    counted = complete_spec({"backbone": "plain_cnn", "output": {"num_classes": 3}}, data)
-    assert counted == filled
-
-
-@pytest.mark.parametrize("output", [{"num_classes": 4}, {"labels": ["a", "b", "c"]}])
-def test_a_spec_of_other_classes_is_refused(data: Data, output: dict[str, object]) -> None:
-    """Neither another number of classes nor other names fit."""
-    with pytest.raises(InvalidValue, match="classes do not fit shades"):
-        complete_spec({"backbone": "plain_cnn", "output": output}, data)
 
 
 def test_resuming_keeps_the_average_too(data: Data, new_model: NewModel, tmp_path: Path) -> None:

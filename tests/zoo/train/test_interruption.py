@@ -20,9 +20,10 @@ from zoo.errors import ZooError
 from zoo.files import write_atomically
 from zoo.train import checkpoints, interruption, task
 from zoo.train.data.dataset import Data
-from zoo.train.fitting import Fitted, Interrupted, fit
+from zoo.train.fitting import Fitted, fit
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
+from zoo.train.trainer import Interrupted
 
 # All that is drawn by chance or carried from batch to batch. An epoch is 10 batches, and 2 of validation.
 RECIPE = Recipe(
