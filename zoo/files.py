@@ -15,6 +15,7 @@ from zoo.errors import InvalidValue, WeightsError
 
 # What file systems say that cannot sync a folder, and need not.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+_RESERVATION = ".reserved"
 
 
 def read_whole(path: Path, *, limit: int | None = None) -> bytearray:
@@ -119,8 +120,9 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Let those who change files of a folder, or what a file stands for, take turns, where it can be locked."""
     handle = None
-    with suppress(OSError):  # what cannot be read, or a file system without locks
-        handle = os.open(path, os.O_RDONLY)
+    with suppress(OSError):  # what cannot be opened, or a file system without locks
+        # NFS locks what is opened for writing alone, which a folder cannot be.
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield
@@ -131,19 +133,21 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[bool]:
-    """Keep a folder that is there from others who ask in the same way, where it can be locked.
+    """Keep a folder that is there from others who ask in the same way, where files can be locked.
+
+    A file in it is locked, as folders cannot be on NFS; it is removed in the end.
 
     Yields:
         Whether nobody else has it.
     """
-    handle, free = None, True
+    path, handle, free = folder / _RESERVATION, None, True
     try:
-        # Whoever had it may have removed it, and somebody else made another one of its name.
-        while handle is None or not os.path.samestat(os.fstat(handle), os.stat(folder)):
+        # Whoever had it removed the file while it was waited for, and somebody else may have made another.
+        while handle is None or not _is_open_as(handle, path):
             if handle is not None:
                 os.close(handle)
                 handle = None
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         free = False
@@ -153,7 +157,17 @@ def reserved(folder: Path) -> Iterator[bool]:
         yield free
     finally:
         if handle is not None:
+            if free:
+                with suppress(OSError):
+                    os.unlink(path)
             os.close(handle)
+
+
+def _is_open_as(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -223,3 +223,38 @@ def test_a_reserved_folder_is_nobody_elses(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "gone"):
         with reserved(folder) as free:
             assert free
+    assert not os.listdir(tmp_path)
+
+
+def test_what_is_locked_is_opened_for_writing(tmp_path: Path) -> None:
+    """Else NFS locks nothing, and two machines that share it would both have the folder."""
+    (tmp_path / "f").touch()
+    writable = list[bool]()
+    lock = fcntl.flock
+
+    def flock(handle: int, operation: int) -> None:
+        writable.append(bool(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_RDWR))
+        lock(handle, operation)
+
+    with mock.patch("fcntl.flock", flock):
+        with reserved(tmp_path) as free, reserved(tmp_path) as second:
+            assert (free, second) == (True, False)
+        with locked(tmp_path / "f"):
+            pass
+    assert writable == [True, True, True]
+
+
+def test_a_folder_is_reserved_though_its_file_was_removed_meanwhile(tmp_path: Path) -> None:
+    """By the one who had it before: a file without a name keeps nobody out."""
+    lock, attempts = fcntl.flock, 0
+
+    def flock(handle: int, operation: int) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            os.unlink(tmp_path / ".reserved")
+        lock(handle, operation)
+
+    with mock.patch("fcntl.flock", flock), reserved(tmp_path) as free, reserved(tmp_path) as second:
+        assert (free, second) == (True, False)
+    assert attempts == 3

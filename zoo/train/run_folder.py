@@ -123,18 +123,20 @@ class RunFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
-        with reserved(self.path) as free:
-            if not free:
-                raise Taken(
-                    f"Another process is training in {self.path}. Wait for its end, or stop it."
-                )
-            self._is_reserved = True
-            try:
+        try:
+            with reserved(self.path) as free:
+                if not free:
+                    raise Taken(
+                        f"Another process is training in {self.path}. Wait for its end, or stop it."
+                    )
+                self._is_reserved = True
                 yield
-            finally:
-                self._is_reserved = False
-                with suppress(OSError):  # of what was begun it holds something
-                    self.path.rmdir()
+        finally:
+            self._is_reserved = False
+            with suppress(
+                OSError
+            ):  # whatever was begun, or reserved by others, left something in it
+                self.path.rmdir()
 
     def prepare(
         self,
