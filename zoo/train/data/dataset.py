@@ -133,7 +133,9 @@ def measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in images.transpose(0, 1):  # (N, H, W)
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        # A part at a time: all of them would be copied.
+        counts = [torch.bincount(part.flatten(), minlength=256) for part in channel.split(1024)]
+        share = torch.stack(counts).sum(0).double() / channel.numel()
         mean = float((share * values).sum())
         std = float((share * (values - mean) ** 2).sum().sqrt())
         means.append(round(mean, 4))

@@ -22,7 +22,7 @@ from zoo.train.data.listing import Listing
 from zoo.train.data.reading import Finished
 from zoo.train.data.splits import ImageSplit, Split
 
-_NONE = np.empty((0, 1, 1, 1), np.uint8)
+_PART = 256  # images that are moved at once
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I")
 _LYING = (5, 6, 7, 8)  # orientations whose height is stored as width
 
@@ -84,12 +84,21 @@ class ImageReader:
         """Put the images of each split together, and measure those of train."""
         splits: dict[str, ImageSplit] = {}
         for split, chosen in parts.items():
-            stacked = np.stack([samples[at] for at in chosen]) if chosen else _NONE
-            pixels = torch.from_numpy(stacked)  # (N, H, W, C)
-            splits[split] = ImageSplit(pixels.permute(0, 3, 1, 2).contiguous(), labels[chosen])
+            images = _together([samples[at] for at in chosen])
+            splits[split] = ImageSplit(images, labels[chosen])
         found = {**image_fields(splits["train"].images), "channels": self.source.channels}
         merged: dict[str, Split] = dict(splits)
         return Finished(merged, input_block(self.asked, found))
+
+
+def _together(samples: Sequence[np.ndarray]) -> Tensor:
+    """One tensor (N, C, H, W) of images (H, W, C); a part at a time, so that no second copy of all is made."""
+    height, width, channels = samples[0].shape if samples else (1, 1, 1)
+    images = torch.empty((len(samples), channels, height, width), dtype=torch.uint8)
+    for start in range(0, len(samples), _PART):
+        part = np.stack(samples[start : start + _PART])
+        images[start : start + _PART] = torch.from_numpy(part).permute(0, 3, 1, 2)
+    return images
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 import zoo
 from zoo.errors import InvalidValue, UnknownName
 from zoo.spec import AudioInput, ImageInput, TextInput
-from zoo.train.data import open_data
+from zoo.train.data import image_reading, open_data
 from zoo.train.data.dataset import Data
 from zoo.train.data.request import DataRequest
 from zoo.train.normalization import make_normalization
@@ -31,9 +31,13 @@ def _open(path: Path, asked: dict[str, Any] | None = None, **options: Any) -> Da
 
 
 def test_images_are_what_the_model_would_see(
-    tmp_path: Path, make_files: MakeFiles, pictures: dict[str, bytes]
+    tmp_path: Path,
+    make_files: MakeFiles,
+    pictures: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pixels of the split, normalised, equal `transform()` of the file, resized and converted alike."""
+    monkeypatch.setattr(image_reading, "_PART", 5)  # of 12 in train
     root = make_files(tmp_path / "p", pictures)
     random = np.random.default_rng(0)
     Image.fromarray(random.integers(0, 256, (30, 17, 3), np.uint8)).save(root / "a" / "9.png")
