@@ -50,7 +50,8 @@ def create(
         ref: `name`, `name@1`, `name@1.2`, `name@1.2.0`, `name@sha256:<64 hex>`, or `registry/name...`.
         pretrained: Load the version's weights, verified against their digest; fetch them first if they
             are not on this machine. For a backbone also the path of a file with weights for it.
-        num_classes: Put a fresh classifier for so many classes in place, and keep the rest.
+        num_classes: Put a fresh classifier for so many classes in place, and keep the rest. The number that it has
+            keeps its classifier and labels, too: for others of as many, `model.reset_classifier`.
         lock: A lock file (`zoo lock`); the version is then the one that it holds.
         registries: Where to look; by default those of `zoo.registries()`.
         catalog: The components to build from; by default those of this process.
@@ -196,7 +197,8 @@ def save(
 
     Raises:
         InvalidValue: The model was not composed by zoo or was changed by hand, so that it could not be
-            loaded again; or the file cannot be written, or should be called otherwise.
+            loaded again; or the file cannot be written, or should be called otherwise; or what is to be kept with it
+            is no mapping.
     """
     from zoo.composition.model import Model
     from zoo.weights import check_fits, save_model
@@ -205,8 +207,13 @@ def save(
         raise InvalidValue(
             f"zoo.save takes a model from zoo.create, zoo.compose or zoo.load; got {type(model).__name__}."
         )
-    check_fits(model, _build(_unfetched(model.plan), initialize=False))
+    check_fits(model, _build(_unfetched(model.plan), initialize=False, check=False))
     extra = {"metrics": metrics, "recipe": recipe, "provenance": provenance}
+    for name, value in extra.items():
+        if not isinstance(value, Mapping | None):
+            raise InvalidValue(
+                f"{name} is {value!r:.80}; give a mapping of names to what they say."
+            )
     return save_model(
         model, model.plan, Path(path), {name: dict(value) for name, value in extra.items() if value}
     )
@@ -250,6 +257,7 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     import torch
 
     from zoo.composition.model import Model
+    from zoo.composition.modes import evaluating
 
     if not isinstance(model, Model):
         raise InvalidValue(
@@ -264,13 +272,8 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     batch = model.transform()(sample).unsqueeze(0).to(weight.device)
     if batch.is_floating_point():  # token numbers stay numbers
         batch = batch.to(weight.dtype)
-    training = [module for module in model.modules() if module.training]
-    try:
-        with torch.inference_mode():
-            probabilities = model.eval()(batch)[0].float().softmax(0)
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(model), torch.inference_mode():
+        probabilities = model(batch)[0].float().softmax(0)
     if not probabilities.isfinite().all():
         raise InvalidValue(
             "The model's scores are no numbers: its weights are those of a training that diverged, or damaged."
@@ -395,13 +398,13 @@ def _is_backbone(ref: str, registries: Sequence[Registry] | None, offers: Catalo
     known = {component.name for component in (offers or default_catalog()).components("backbone")}
     if f"{space}/*" not in known:
         return False
-    return named(space, chosen_registries(registries)) is None
+    return named(space, chosen_registries(registries), ask=False) is None
 
 
-def _build(plan: Plan, *, initialize: bool = True) -> Model:
+def _build(plan: Plan, *, initialize: bool = True, check: bool = True) -> Model:
     from zoo.composition.building import build
 
-    return build(plan, initialize=initialize)
+    return build(plan, initialize=initialize, check=check)
 
 
 def _load_found(found: Found, offers: Catalog | None) -> Model:
@@ -436,8 +439,8 @@ def _plan_for_file(
 def _build_for(plan: Plan, file: WeightsFile) -> Model:
     from zoo.composition.allowance import Allowance
 
-    with Allowance(file.source, file.size, len(file.entries)):
-        return _build(plan)
+    with Allowance(file.source, file.size, len(file.entries)):  # which draws nothing
+        return _build(plan, check=False)
 
 
 def _unfetched(plan: Plan) -> Plan:

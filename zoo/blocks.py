@@ -45,17 +45,14 @@ def attention_blocks(attention: Block | Sequence[Block]) -> list[Block] | None:
         raise InvalidSpec(
             f"attention is {attention!r:.80}; give blocks {{'name': ..., 'slot': ...}}, one or several."
         )
-    return [_placement(block) for block in attention] or None
+    return [placed for block in attention for placed in _placements(block)] or None
 
 
-def _placement(block: Block) -> Block:
-    """An attention in the short form, `cbam@branch(reduction=8)`, as a block."""
-    from zoo.grammar import parse
+def _placements(block: Block) -> Sequence[Block]:
+    """What stands in the short form, `cbam@branch(reduction=8) + se@last`, as blocks."""
+    from zoo.grammar import parse_attentions
 
-    if not isinstance(block, str) or "@" not in block:
-        return block
-    placed: Block = parse(f"backbone + {block}")["attention"][0]
-    return placed
+    return parse_attentions(block) if isinstance(block, str) and "@" in block else [block]
 
 
 def output_block(num_classes: int | None, labels: Sequence[str] | None) -> dict[str, Any] | None:
@@ -92,7 +89,8 @@ def without_vocabulary(
     block: Mapping[str, Any] | None,
 ) -> tuple[Mapping[str, Any] | None, Sequence[str] | None]:
     """Take the tokens out of an input block of texts, and put their sizes in."""
-    if block is None or block.get("kind") != "text" or "vocabulary" not in block:
+    # What is no block is refused with the spec.
+    if not isinstance(block, Mapping) or block.get("kind") != "text" or "vocabulary" not in block:
         return block, None
     from zoo.inputs.text import vocabulary_sizes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InvalidValue, PluginError
@@ -157,7 +157,8 @@ class Component:
             raise InvalidValue(
                 f"Component {self.name!r}: family {self.family!r} is none of {', '.join(FAMILIES)}."
             )
-        if not self.ndims or not set(self.ndims) <= {1, 2}:
+        several = isinstance(self.ndims, Collection) and not isinstance(self.ndims, str)
+        if not several or not self.ndims or not set(self.ndims) <= {1, 2}:
             raise InvalidValue(
-                f"Component {self.name!r}: ndims {self.ndims!r} may hold 1 and 2 only."
+                f"Component {self.name!r}: ndims is {self.ndims!r}; give (1,), (2,) or (1, 2)."
             )

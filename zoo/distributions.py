@@ -32,26 +32,27 @@ def installed_entry_points(path: Sequence[str] | None = None) -> list[EntryPoint
     seen: set[str] = set()
     for folder in sys.path if path is None else path:
         for info in _metadata_folders(folder or "."):
-            name, version = _name_and_version(info)
-            key = name.lower().replace("-", "_").replace(".", "_")
-            if not name or key in seen:
+            # The folder's name says it, so that those of others need not be opened.
+            key = os.path.basename(info).rpartition(".")[0].partition("-")[0]
+            key = key.lower().replace(".", "_")
+            if key in seen:
                 continue
             seen.add(key)
-            found += [EntryPoint(left, right, name, version) for left, right in _entries(info)]
+            entries = _entries(info)
+            name, version = _name_and_version(info) if entries else ("", "")
+            found += [EntryPoint(left, right, name, version) for left, right in entries if name]
     return sorted(found, key=lambda entry: (entry.distribution, entry.name))
 
 
 def _metadata_folders(folder: str) -> Iterator[str]:
-    """Yield the metadata folders in `folder` that declare any entry points of ours."""
+    """Yield the metadata folders in `folder`."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:  # not a folder: a zip file, or gone
         return
     for name in names:
         if name.endswith((".dist-info", ".egg-info")):
-            info = os.path.join(folder, name)
-            if f"[{GROUP}]" in _read(os.path.join(info, "entry_points.txt")):
-                yield info
+            yield os.path.join(folder, name)
 
 
 def _name_and_version(info: str) -> tuple[str, str]:
@@ -66,15 +67,16 @@ def _name_and_version(info: str) -> tuple[str, str]:
     return fields["name"], fields["version"]
 
 
-def _entries(info: str) -> Iterator[tuple[str, str]]:
-    section = ""
+def _entries(info: str) -> list[tuple[str, str]]:
+    section, found = "", []
     for line in _read(os.path.join(info, "entry_points.txt")).splitlines():
         text = line.strip()
         if text.startswith("["):
             section = text.strip("[]")
         elif section == GROUP and "=" in text and not text.startswith(("#", ";")):
             left, _, right = text.partition("=")
-            yield left.strip(), right.partition("[")[0].strip()
+            found.append((left.strip(), right.partition("[")[0].strip()))
+    return found
 
 
 def _read(path: str) -> str:

@@ -97,18 +97,19 @@ def verify(
     return [_examined(path, found.weights.sha256, found.weights.size)]
 
 
-def lock(refs: Iterable[str], *, registries: Sequence[Registry] | None = None) -> str:
+def lock(refs: str | Iterable[str], *, registries: Sequence[Registry] | None = None) -> str:
     """Return the content of a lock file that pins refs to the versions that they come to now.
 
     Args:
-        refs: As in `zoo.create`.
+        refs: As in `zoo.create`; one or several.
         registries: As in `download`.
 
     Raises:
         UnknownName: Nobody knows a name or version.
         WeightsError: A version has no weights.
     """
-    return lock_text(_locked(find(ref, registries=registries)) for ref in refs)
+    several = [refs] if isinstance(refs, str) else refs
+    return lock_text(_locked(find(ref, registries=registries)) for ref in several)
 
 
 def sync(

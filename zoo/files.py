@@ -38,7 +38,7 @@ def open_to_read(path: Path) -> FileIO:
         WeightsError: It is none, or cannot be read.
     """
     try:
-        file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+        file = open(path, "rb", buffering=0, opener=without_waiting)  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -108,12 +108,31 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         with suppress(OSError):
             os.unlink(temporary)
     try:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise InvalidValue(
             f"{path} is written, but may be the old one again after a loss of power: its folder cannot be "
             f"synced ({error.strerror or error}). Look after the disk, and write it again."
         ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was named in a folder survive a loss of power, where the file system can.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # it can be written to and not be read; nobody can sync it then
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -170,19 +189,6 @@ def _is_open_as(handle: int, path: Path) -> bool:
         return False
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def without_waiting(path: str, flags: int) -> int:
+    """Open, as `open` asks of an opener: a pipe in place of a file would be waited for, for ever."""
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # it can be written to and not be read; nobody can sync it then
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-    finally:
-        os.close(handle)

@@ -27,6 +27,7 @@ _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _RANGE = re.compile(r"(-?\d+):(-?\d+)")
 _EVERY = re.compile(r"every:(\d+)")
 _NOT_WORDS = ("true", "false", "null")
+_PYTHON = {"True": "true", "False": "false", "None": "null"}  # which texts would be taken for
 _DIGITS_LIMIT = 18
 _RANGE_LIMIT = 1000  # no backbone has so many stages or blocks
 
@@ -43,6 +44,15 @@ def parse(text: str) -> dict[str, Any]:
         InvalidSpec: It is not of that form; the message points at the place.
     """
     return _Parser(text).spec()
+
+
+def parse_attentions(text: str) -> list[dict[str, Any]]:
+    """Read attentions with their slots, `se@branch + cbam@last(reduction=8)`, into blocks.
+
+    Raises:
+        InvalidSpec: It is not of that form, or says anything else; the message points at the place.
+    """
+    return _Parser(text).attentions()
 
 
 def to_text(spec: Spec) -> str:
@@ -68,7 +78,7 @@ def _term(block: Mapping[str, Any], *, name: str = "name", slot: str | None = No
 def _value(key: str, value: Any) -> str:
     if key == "blocks" and isinstance(value, dict):
         return f"every:{value['every']}"
-    if isinstance(value, str) and _WORD.fullmatch(value) and value not in _NOT_WORDS:
+    if isinstance(value, str) and _WORD.fullmatch(value) and value not in (*_NOT_WORDS, *_PYTHON):
         return value
     return json.dumps(value, ensure_ascii=False)
 
@@ -101,6 +111,19 @@ class _Parser:
         if self.at < len(self.text):
             self._fail("expected '+', '->' or the end")
         return data
+
+    def attentions(self) -> list[dict[str, Any]]:
+        found = []
+        while True:
+            name, slot, options = self._term()
+            if slot is None:
+                self._fail(f"expected '@' and a slot behind {name!r}, e.g. {name}@branch")
+            found.append({"name": name, "slot": slot, **options})
+            if not self._take("+"):
+                break
+        if self.at < len(self.text):
+            self._fail("expected '+' or the end; only attentions stand here")
+        return found
 
     def _component(self, data: dict[str, Any]) -> None:
         start = self.at
@@ -148,6 +171,10 @@ class _Parser:
             self._move(match.end())
             return {"every": self._integer(match[1])}
         word = _WORD.match(self.text, self.at)
+        if word and word[0] in _PYTHON:
+            self._fail(
+                f"{word[0]} is written {_PYTHON[word[0]]} here, and as a text in double quotes"
+            )
         if word and word[0] not in _NOT_WORDS:
             self._move(word.end())
             return word[0]

@@ -41,7 +41,7 @@ class VariantRow(NamedTuple):
     registry: str
 
 
-class Found:
+class Variants:
     """Variants that a query takes in; each is read in its turn, for there may be a hundred thousand.
 
     Args:
@@ -126,7 +126,8 @@ def list_variants(
         catalog: What knows components and families; by default that of this process.
 
     Raises:
-        InvalidValue: `pattern` or the name of a component is no text, or the condition on a metric is not of that form.
+        InvalidValue: `pattern` or the name of a component is no text, `ndim` or `max_params` no such number, or the
+            condition on a metric not of that form.
         UnknownName: There is no such family or figure; or a component of that name is neither offered by a plug-in
             nor used by a variant.
     """
@@ -155,7 +156,7 @@ def find_variants(
     registries: Sequence[Registry] | None = None,
     catalog: Catalog | None = None,
     **conditions: Any,
-) -> Found:
+) -> Variants:
     """As `list_variants`, but without holding them all at once: there may be a hundred thousand."""
     from zoo.registry.queries import Condition, Query
     from zoo.registry.requirements import is_met
@@ -165,6 +166,7 @@ def find_variants(
     for word, value in {"pattern": pattern, **names}.items():
         if not isinstance(value, str):
             raise InvalidValue(f"{word} is {value!r:.80}; give a text, e.g. 'attn_*'.")
+    _check_numbers(conditions.get("ndim"), conditions.get("max_params"))
     members = _family(family, catalog or default_catalog()) if family is not None else None
     condition = Condition.parse(metric) if metric is not None else None
     query = Query(pattern, members=members, condition=condition, **conditions)
@@ -181,7 +183,7 @@ def find_variants(
         # The first registry that knows a name answers, even if nothing of it will do.
         hidden = [name for _, earlier in opened[:number] for name in earlier.names()]
         parts.append((registry, Selection(index, query, holds=is_met, hidden=hidden)))
-    return Found(parts, sort)
+    return Variants(parts, sort)
 
 
 def names_like(name: str, registries: Sequence[Registry] | None = None) -> str:
@@ -200,6 +202,13 @@ def _opened(registries: Sequence[Registry] | None) -> list[tuple[Registry, Index
 
 def _name(row: VariantRow) -> str:
     return row.ref.partition("@")[0]
+
+
+def _check_numbers(ndim: object, max_params: object) -> None:
+    if ndim not in (None, 1, 2):
+        raise InvalidValue(f"ndim is {ndim!r:.80}; give 1 (sound, text, sequences) or 2 (images).")
+    if max_params is not None and type(max_params) is not int:
+        raise InvalidValue(f"max_params is {max_params!r:.80}; give a whole number.")
 
 
 def _check_component(kind: str, name: str, offers: Catalog, indices: Iterable[Index]) -> None:

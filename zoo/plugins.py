@@ -65,12 +65,13 @@ class Catalog:
 
     Args:
         entries: Entry points to load plug-ins from; None means those of the installed distributions.
-        disable: Names of plug-ins (left side of the entry point, or distribution) to leave out.
+        disable: Names of plug-ins (left side of the entry point, or distribution) to leave out; one or several.
     """
 
     def __init__(
-        self, entries: Iterable[EntryPoint] | None = None, *, disable: Collection[str] = ()
+        self, entries: Iterable[EntryPoint] | None = None, *, disable: str | Collection[str] = ()
     ) -> None:
+        disable = _names(disable)
         self.plugins: list[Plugin] = []
         self._offers: dict[tuple[str, str], list[Component]] = {}
         for entry in installed_entry_points() if entries is None else entries:
@@ -174,6 +175,10 @@ class Catalog:
         return message + (f" Left out: {', '.join(out)}; see `zoo plugins`." if out else "")
 
 
+def _names(disable: str | Collection[str]) -> frozenset[str]:
+    return frozenset({disable} if isinstance(disable, str) else disable)
+
+
 def _name_space(name: str) -> str:
     return f"{name.partition('/')[0]}/*" if "/" in name else name
 
@@ -265,21 +270,27 @@ def _find_plugins(disabled: frozenset[str]) -> Catalog:
         _is_looking = False
 
 
-def configure(*, disable: Collection[str] = ()) -> None:
-    """Choose which plug-ins to leave out, by name or distribution. Plug-ins are then looked for afresh.
+def configure(*, disable: str | Collection[str] = ()) -> None:
+    """Choose which plug-ins to leave out, by name or distribution, one or several. They are then looked for afresh.
 
     Components registered in this process are kept.
 
     Raises:
+        UnknownName: No plug-in of that name is installed; nothing is changed.
         PluginError: One of them has the name of a plug-in's that would be there again; nothing is changed.
     """
     global _default, _disabled
+    disabled = _names(disable)
     with _lock:
         own = [c for c in _default.components() if c.distribution is None] if _default else []
-        fresh = _find_plugins(frozenset(disable))
+        fresh = _find_plugins(disabled)
+        entries = [plugin.entry for plugin in fresh.plugins]
+        known = {name for entry in entries for name in (entry.name, entry.distribution)}
+        for name in sorted(disabled - known):
+            raise UnknownName(f"No plug-in {name!r} is installed. {near_misses(name, known)}")
         for component in own:
             fresh.register(component)
-        _default, _disabled = fresh, frozenset(disable)
+        _default, _disabled = fresh, disabled
 
 
 def register(component: Component) -> Component:

@@ -109,6 +109,12 @@ class Ref(NamedTuple):
             if slash:
                 check_name(registry)
         except InvalidRef as error:
+            from zoo.grammar import is_short_form
+
+            if is_short_form(text):
+                raise InvalidRef(
+                    f"{text[:200]!r} is no ref but a spec in the short form. Compose it: zoo.compose(...)."
+                ) from None
             raise InvalidRef(f"{text[:200]!r} is no ref: {error} {_FORMS}") from None
         if not at:
             return cls(name, registry or None)

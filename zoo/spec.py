@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -98,7 +98,8 @@ INPUT_AXES = {
 }
 
 
-SLOTS = ("branch", "block", "stage", "last", "conv")
+SlotKind = Literal["branch", "block", "stage", "last", "conv"]
+SLOTS: tuple[SlotKind, ...] = get_args(SlotKind)
 # The words that fields take, for near misses; `kind` is looked up in `_INPUTS`.
 _WORDS = {
     "slot": SLOTS,
@@ -125,7 +126,7 @@ class Placement(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    slot: Literal["branch", "block", "stage", "last", "conv"]
+    slot: SlotKind
     stages: tuple[int, ...] | None = None
     blocks: Literal["all", "first", "last"] | dict[Literal["every"], int] | tuple[int, ...] = "all"
     start: Literal["default", "identity"] = "default"
@@ -262,6 +263,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     attentions: tuple[Component, ...]
     head: Component | None
     ref: ExactRef | None = None
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All of them, in the order of the road."""
+        return (self.backbone, *self.attentions, *([self.head] if self.head else []))
 
 
 def _read_input(data: object, where: str) -> Input:

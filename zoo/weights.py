@@ -109,12 +109,12 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
     """
     from safetensors.torch import save
 
-    components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
     metadata = {
         "format": FORMAT,
         "spec": without_pretrained(plan.spec).to_data(),
         "components": {
-            component.title: [component.distribution, component.version] for component in components
+            component.title: [component.distribution, component.version]
+            for component in plan.components
         },
         **(extra or {}),
     }
@@ -308,6 +308,8 @@ def _data_begin(start: bytes, size: int, source: str) -> int:
         raise WeightsError(
             f"{source}: its header claims {length} bytes; at most {HEADER_LIMIT} are read."
         )
+    if length < 2:  # not even `{}`
+        raise WeightsError(f"{source} is no safetensors file: its header has {length} bytes.")
     if size < 8 + length:
         raise WeightsError(f"{source} is cut off: {size} bytes, in the middle of its header.")
     return 8 + length

@@ -56,3 +56,11 @@ def test_folders_that_are_gone_and_broken_metadata_are_passed_over(tmp_path: Pat
     (tmp_path / "file.dist-info").write_text("no folder")
     found = installed_entry_points([str(tmp_path / "gone"), str(tmp_path)])
     assert [entry.distribution for entry in found] == ["good"]
+
+
+def test_a_release_without_entry_points_hides_an_older_one_with_some(tmp_path: Path) -> None:
+    """Python would import the first, which declares nothing any more."""
+    install(tmp_path / "1", "my-dist", "2.0", entries="[console_scripts]\nx = x:main\n")
+    install(tmp_path / "2", "my-dist", "1.0")
+    assert installed_entry_points([str(tmp_path / "1"), str(tmp_path / "2")]) == []
+    assert len(installed_entry_points([str(tmp_path / "2")])) == 1

@@ -144,3 +144,51 @@ def test_tells_a_name_from_a_short_form() -> None:
     assert not is_short_form("timm/resnet50.a1_in1k")
     assert is_short_form("attn_cnn + gem")
     assert is_short_form("attn_cnn(widths=[8])")
+
+
+def test_attentions_are_read_alone() -> None:
+    """Each with its slot, wherever attentions are asked for."""
+    net = "attn_cnn(widths=[4], depths=[1])"
+    model = zoo.compose(net, attention="se@branch(reduction=2) + cbam@last")
+    assert [(one.name, one.slot) for one in model.spec.attention] == [
+        ("se", "branch"),
+        ("cbam", "last"),
+    ]
+    listed = zoo.compose(net, attention=["se@branch(reduction=2)", "cbam@last"])
+    assert listed.spec == model.spec
+
+
+@pytest.mark.parametrize(
+    ("attention", "message"),
+    [
+        ("se + cbam@last", "at character 4: expected '@' and a slot behind 'se'"),
+        ("se@branch -> classes(num_classes=5)", "at character 11: .* only attentions stand here"),
+        ("se@branch + gem", "expected '@' and a slot behind 'gem'"),
+        ('gem(p="@")', "expected '@' and a slot behind 'gem'"),
+    ],
+)
+def test_what_is_no_attention_is_not_passed_over(attention: str, message: str) -> None:
+    """Else another model would be built than was written."""
+    with pytest.raises(zoo.InvalidSpec, match=message):
+        zoo.compose("attn_cnn", attention=attention)
+
+
+@pytest.mark.parametrize(
+    ("python", "ours"), [("True", "true"), ("False", "false"), ("None", "null")]
+)
+def test_words_of_python_are_not_taken_for_texts(python: str, ours: str) -> None:
+    """They would be true, all three; quoted they are texts."""
+    with pytest.raises(zoo.InvalidSpec, match=f"{python} is written {ours} here"):
+        parse(f"attn_cnn + se@branch(use_bias={python})")
+    quoted = parse(f'any(x="{python}")')
+    assert quoted["backbone"]["x"] == python
+
+
+def test_a_spec_in_place_of_a_ref_is_answered_with_compose() -> None:
+    """And a wrong name with the form of refs."""
+    with pytest.raises(
+        zoo.InvalidRef, match=r"a spec in the short form\. Compose it: zoo\.compose"
+    ):
+        zoo.create("attn_cnn + cbam@branch")
+    with pytest.raises(zoo.InvalidRef, match="Forms: name"):
+        zoo.create("Attn CNN")

@@ -315,3 +315,22 @@ def test_a_plugin_that_uses_a_decorator_is_broken_and_says_so(
         catalog = plugins.catalog()
     assert [plugin.state for plugin in catalog.plugins] == ["broken"]
     assert plugins.catalog() is catalog
+
+
+def test_one_name_is_one_plugin(own_catalog: None, make_plugin: MakePlugin) -> None:
+    """A text is not taken for its letters, and a part of a name for none."""
+    zoo.configure(disable="zoo_timm")
+    states = {plugin.entry.name: plugin.state for plugin in plugins.catalog().plugins}
+    assert states["zoo_timm"] == "disabled"
+    assert states["zoo_cnn"] == "loaded"
+    entry = make_plugin("one")
+    assert Catalog([entry], disable="one_and_more").plugins[0].state == "loaded"
+
+
+def test_a_plugin_that_is_not_there_cannot_be_left_out(own_catalog: None) -> None:
+    """A misspelt name would leave the plug-in in; nothing is changed."""
+    with pytest.raises(
+        UnknownName, match=r"No plug-in 'zoo_tim' is installed\. Did you mean 'zoo_timm'"
+    ):
+        zoo.configure(disable=["zoo_cnn", "zoo_tim"])
+    assert {plugin.state for plugin in plugins.catalog().plugins} == {"loaded"}

@@ -504,3 +504,23 @@ def _written(folder: Path, content: bytes) -> Path:
     path = folder / "m.safetensors"
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_header_of_no_length_is_refused(tmp_path: Path, length: int) -> None:
+    """From a file as from memory."""
+    content = length.to_bytes(8, "little") + b"{}" + bytes(20)
+    with pytest.raises(WeightsError, match=f"its header has {length} bytes"):
+        parse(content, "it")
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=f"its header has {length} bytes"):
+        zoo.load(path)
+
+
+@pytest.mark.parametrize("field", ["metrics", "recipe", "provenance"])
+def test_what_is_kept_with_a_model_has_names(model: Model, tmp_path: Path, field: str) -> None:
+    """A bare figure says nothing."""
+    with pytest.raises(InvalidValue, match=f"{field} is 0.93; give a mapping"):
+        zoo.save(model, tmp_path / "m.safetensors", **{field: 0.93})
+    assert not any(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from zoo.cli.terminal import (
 )
 from zoo.component import FAMILIES, KINDS
 from zoo.errors import InvalidValue, UnknownName, counted, near_misses
-from zoo.listing import Found, VariantRow, find_variants, names_like
+from zoo.listing import VariantRow, Variants, find_variants, names_like
 from zoo.registry.requirements import how_to_install
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _variants(args: Namespace) -> None:
     _tell_of_unusable(found)
 
 
-def _tell_of_unusable(found: Found) -> None:
+def _tell_of_unusable(found: Variants) -> None:
     """Say how many variants the table lacks, since what they need is not here, and how to have it."""
     number, wanting = found.unusable()
     if not number:
@@ -182,7 +182,7 @@ def component_data(component: Component) -> dict[str, object]:
     return {name: getattr(component, name) for name in fields}
 
 
-def _nothing_found(args: Namespace, found: Found) -> str:
+def _nothing_found(args: Namespace, found: Variants) -> str:
     from zoo.registry.queries import is_pattern
 
     if found.unusable()[0]:

@@ -98,8 +98,7 @@ def run(args: Namespace) -> int:
 
 def _new_folder(base: str) -> str | None:
     """The folder in which a registry is to be made; None where one is, or only a network can tell."""
-    from zoo.registry import normal_base
-    from zoo.registry.editing import INDEX
+    from zoo.registry import INDEX, normal_base
 
     folder = normal_base(base)
     is_there = "://" in folder or Path(folder, INDEX).exists()

@@ -14,20 +14,22 @@ from zoo.component import Component
 from zoo.composition.initialization import NoRandomInit
 from zoo.composition.insertion import Chain, IdentityStart, insert, select
 from zoo.composition.model import Model, classifies, make_classifier, make_linear, takes_mask
-from zoo.composition.slots import SLOT_KINDS, Slot
+from zoo.composition.modes import evaluating
+from zoo.composition.slots import Slot
 from zoo.errors import InvalidSpec, PluginError, ZooError, near_misses
 from zoo.inputs.text import Vocabulary
-from zoo.spec import AudioInput, Output, Placement, Plan, Spec, TextInput
+from zoo.spec import SLOTS, AudioInput, Output, Placement, Plan, Spec, TextInput
 
 NATIVE_HEAD = "native"
 
 
-def build(plan: Plan, *, initialize: bool = True) -> Model:
+def build(plan: Plan, *, initialize: bool = True, check: bool = True) -> Model:
     """Build the model that a plan describes.
 
     Args:
         plan: Components and options.
-        initialize: Draw random weights. False where all weights are loaded right after.
+        initialize: Draw random weights. False where they are loaded right after, or nobody computes with them.
+        check: Try the attentions on a small map. False where that was done when the model was composed.
 
     Raises:
         InvalidSpec: A component refuses an option, or does not fit the others.
@@ -35,12 +37,11 @@ def build(plan: Plan, *, initialize: bool = True) -> Model:
         PluginError: A component breaks its contract.
     """
     with nullcontext() if initialize else NoRandomInit():
-        return _build(plan, check=initialize)
+        return _build(plan, check=check)
 
 
 def _build(plan: Plan, *, check: bool) -> Model:
     backbone = build_backbone(plan)
-    # Weights that are loaded next were once composed, and checked then.
     last, attentions = _insert_attentions(plan, backbone, check=check)
     head, classifier, plan = _build_head(plan, backbone)
     width = head.out_features
@@ -225,16 +226,11 @@ def _check_shape(component: Component, attention: nn.Module, channels: int, *, n
     weight = next(attention.parameters(), None)
     x = torch.zeros(1, channels, *[2] * ndim)
     x = x if weight is None else x.to(weight)
-    training = [module for module in attention.modules() if module.training]
-    attention.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with evaluating(attention), torch.no_grad(), torch.random.fork_rng(devices=[]):
             shape = getattr(attention(x), "shape", None)
     except Exception:
         return
-    finally:
-        for module in training:
-            module.training = True
     if shape != x.shape:
         found = "no tensor" if shape is None else tuple(shape)
         raise PluginError(
@@ -247,7 +243,7 @@ def _fill(backbone: Any, at: dict[str, list[tuple[Slot, Placement, nn.Module]]])
     # Inner paths first: what stands at an outer path moves into a wrapper when its turn comes.
     for path in sorted(at, key=lambda path: path.count("."), reverse=True):
         # Where a block's end is also its stage's end, the block's attention comes first.
-        group = sorted(at[path], key=lambda entry: SLOT_KINDS.index(entry[0].kind))
+        group = sorted(at[path], key=lambda entry: SLOTS.index(entry[0].kind))
         slot = group[0][0]
         if slot.how == "replace" and len(group) > 1:
             names = ", ".join(placement.name for _, placement, _ in group)

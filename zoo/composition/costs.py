@@ -23,6 +23,7 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from zoo.composition.model import Model
+from zoo.composition.modes import evaluating
 from zoo.errors import InvalidValue, first_line
 from zoo.spec import INPUT_AXES, AudioInput, ImageInput, Input, TextInput
 
@@ -137,9 +138,12 @@ def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
     device = next((p.device for p in module.parameters()), None)
     try:
         return torch.zeros(1, *shape, dtype=dtype, device=device)
-    except (RuntimeError, TypeError) as error:  # a side, or their product, beyond torch's integers
+    except (
+        RuntimeError,
+        TypeError,
+    ) as error:  # no sequence; a side, or all, beyond torch's integers
         raise InvalidValue(
-            f"zoo.cost: no sample has the shape {tuple(shape)}: {first_line(error)}"
+            f"zoo.cost: no sample has the shape {shape!r:.200}: {first_line(error)}"
         ) from error
 
 
@@ -157,14 +161,10 @@ def input_shape(block: Input) -> tuple[int, ...] | None:
 @contextmanager
 def _counting(module: nn.Module) -> Iterator[None]:
     """Eval mode, no gradients, and none of torch's fused layers, whose products nobody counts."""
-    training = [one for one in module.modules() if one.training]
     fused = mha.get_fastpath_enabled()
     mha.set_fastpath_enabled(False)
     try:
-        module.eval()
-        with torch.no_grad():
+        with evaluating(module), torch.no_grad():
             yield
     finally:
         mha.set_fastpath_enabled(fused)
-        for one in training:
-            one.training = True

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.composition.model import Model
+from zoo.composition.modes import evaluating, keep_statistics
 from zoo.errors import InvalidValue
 from zoo.spec import AudioInput, TextInput
 
@@ -27,6 +28,12 @@ class Features(nn.Module):
         self.out_indices = stage_indices(out_indices, len(info))
         self.feature_info = [info[i] for i in self.out_indices]
         self.backbone = model.backbone
+
+    def train(self, mode: bool = True) -> Features:  # noqa: FBT001, FBT002 - torch's signature
+        """Set training mode; norms that `zoo.freeze` froze keep their statistics."""
+        super().train(mode)
+        keep_statistics(self)
+        return self
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map an input to the maps of the chosen stages."""
@@ -56,14 +63,8 @@ _SECONDS = 10
 
 def measure_stages(model: Model) -> list[dict[str, Any]]:
     """Run an empty input through the backbone and read channels and reduction off its maps."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            x, maps = _maps(model)
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(model), torch.no_grad():
+        x, maps = _maps(model)
     return [
         {
             "num_chs": one.shape[1],

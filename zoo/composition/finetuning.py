@@ -20,7 +20,14 @@ def parts(model: Model) -> dict[str, str]:
 
     What an insertion adds (the gate of `start: identity`, the projection to a convolution's width)
     belongs to the attention; dense layers and classifier belong to the head.
+
+    Raises:
+        InvalidValue: It is no composed model.
     """
+    if not isinstance(model, Model):
+        raise InvalidValue(
+            f"A model from zoo.create, zoo.compose or zoo.load has parts; got {type(model).__name__}."
+        )
     inserted = {
         id(p) for path in model.attention_paths for p in model.get_submodule(path).parameters()
     }
@@ -49,7 +56,7 @@ def freeze(model: Model, *, except_: str | Collection[str] = ()) -> None:
         except_: Parts that are trained: `backbone`, `attention`, `head`; one or several.
 
     Raises:
-        InvalidValue: There is no such part.
+        InvalidValue: There is no such part, or it is no composed model.
     """
     trained = {except_} if isinstance(except_, str) else set(except_)
     for part in trained:
@@ -84,7 +91,8 @@ def parameter_groups(
         Groups with `params`, `lr`, `weight_decay` and a `name` such as `backbone/no_decay`.
 
     Raises:
-        InvalidValue: A part is unknown, or one with trainable parameters has no learning rate.
+        InvalidValue: A part is unknown, or one with trainable parameters has no learning rate; or it is no composed
+            model.
     """
     rates = (
         dict.fromkeys(PARTS, learning_rates)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.composition.slots import SLOT_KINDS, Slot
+from zoo.composition.slots import Slot
 from zoo.errors import InvalidSpec, UnknownName
-from zoo.spec import Placement
+from zoo.spec import SLOTS, Placement
 
 
 class After(nn.Module):
@@ -109,9 +109,7 @@ def select(placement: Placement, slots: Sequence[Slot], *, backbone: str, where:
     """
     offered = [slot for slot in slots if slot.kind == placement.slot]
     if not offered:
-        kinds = [
-            kind for kind in SLOT_KINDS if kind == "last" or any(s.kind == kind for s in slots)
-        ]
+        kinds = [kind for kind in SLOTS if kind == "last" or any(s.kind == kind for s in slots)]
         raise UnknownName(
             f"{where}: {backbone} has no slot {placement.slot!r}. It has: {', '.join(kinds)}."
         )

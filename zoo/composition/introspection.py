@@ -50,6 +50,7 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
     import torch
 
     from zoo.composition.model import Model
+    from zoo.composition.modes import evaluating
 
     if not isinstance(model, Model):
         raise InvalidValue(
@@ -70,14 +71,12 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
         return hook
 
     modules = {path: model.get_submodule(path) for path in model.attention_paths}
-    training = [module for module in model.modules() if module.training]
     handles = [
         module.register_forward_pre_hook(remember(path), with_kwargs=True)
         for path, module in modules.items()
     ]
     try:
-        model.eval()
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(x, mask)
             return {
                 path: modules[path].attention_map(*given)  # type: ignore[operator]  # contract of an attention
@@ -88,5 +87,3 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
     finally:
         for handle in handles:
             handle.remove()
-        for module in training:
-            module.training = True

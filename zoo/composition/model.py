@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.composition.insertion import After
+from zoo.composition.modes import keep_statistics
 from zoo.errors import InvalidValue, first_line
 from zoo.refs import ExactRef
 from zoo.spec import INPUT_AXES, Plan, Spec
@@ -68,8 +69,7 @@ class Model(nn.Module):
         self.ndim: int = backbone.ndim  # type: ignore[assignment]  # contract of a backbone
         names = {id(module): name for name, module in self.named_modules()}
         self.attention_paths = tuple(names[id(module)] for module in attention_modules)
-        components = [plan.backbone, *plan.attentions, *([plan.head] if plan.head else [])]
-        refusals = [component.title for component in components if not component.mask]
+        refusals = [component.title for component in plan.components if not component.mask]
         # What takes the place of a convolution is called as one: without a mask.
         refusals += [f"{p.name}@conv" for p in plan.spec.attention if p.slot == "conv"]
         # So is what stands behind a module of a backbone that knows nothing of it.
@@ -203,9 +203,7 @@ class Model(nn.Module):
     def train(self, mode: bool = True) -> Model:  # noqa: FBT001, FBT002 - torch's signature
         """Set training mode; norms that `zoo.freeze` froze keep their statistics."""
         super().train(mode)
-        for module in self.modules():
-            if getattr(module, "keeps_statistics", False):
-                module.training = False
+        keep_statistics(self)
         return self
 
     def get_classifier(self) -> nn.Module:

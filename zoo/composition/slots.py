@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SlotKind = Literal["branch", "block", "stage", "last", "conv"]
-SLOT_KINDS: tuple[SlotKind, ...] = ("branch", "block", "stage", "last", "conv")
+from zoo.spec import SlotKind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from zoo.spec import Version
     from zoo.transports import Place
 
+INDEX = "registry.yaml"
+
 
 class Registry:
     """A registry: `registry.yaml` and the blobs that it names, under one folder or address.
@@ -37,7 +39,7 @@ class Registry:
         base: Where it lies: an absolute path, or an address.
         root: Its folder, if that is one of this machine.
         configured_name: The name that was given.
-        installed: As given.
+        installed: As given, of a folder; what lies elsewhere came with no package.
     """
 
     def __init__(
@@ -51,8 +53,9 @@ class Registry:
         self.base = normal_base(os.fspath(base))
         self.root = Path(self.base) if "://" not in self.base else None
         self._cache = cache or cache_folder()
-        self.installed = installed
+        self.installed = installed and self.root is not None
         self._index: Index | None = None
+        self._of: tuple[int, ...] | None = None
         self._remote: RemoteIndex | None = None
         self.configured_name = name
         if name is None and self.root is not None:
@@ -113,7 +116,8 @@ class Registry:
         if self.root is None:
             self._remote_index().fetch(accept_rollback=accept_rollback)
         else:
-            self._index = self._open_folder(accept_rollback=accept_rollback)
+            there = self._identity()
+            self._index, self._of = self._open_folder(accept_rollback=accept_rollback), there
 
     def blob(self, sha256: str) -> Path | None:
         """Where the blob with that digest is, or would be, on this machine; None for a registry elsewhere."""
@@ -149,16 +153,25 @@ class Registry:
         )
 
     def _folder_index(self) -> Index:
-        if self._index is None:
-            self._index = self._open_folder(accept_rollback=False)
+        there = self._identity()
+        if self._index is None or there not in (None, self._of):  # somebody published meanwhile
+            self._index, self._of = self._open_folder(accept_rollback=False), there
         return self._index
+
+    def _identity(self) -> tuple[int, ...] | None:
+        """What changes with the index of a folder; None where there is none to be seen."""
+        try:
+            found = os.stat(Path(self.base) / INDEX)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _open_folder(self, *, accept_rollback: bool) -> Index:
         from zoo.registry.seen import Seen
 
-        file = Path(self.base) / "registry.yaml"
+        file = Path(self.base) / INDEX
         if not file.is_file():
-            raise RegistryError(f"{self.base} holds no registry.yaml, so it is no registry.")
+            raise RegistryError(f"{self.base} holds no {INDEX}, so it is no registry.")
         index = open_index(file, self._cache / "index")
         if not self.installed:
             Seen(self._cache).admit_index(

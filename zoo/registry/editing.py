@@ -7,18 +7,20 @@ is made once more, to theirs: of several publishers at once none loses anything,
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+import msgspec
+
 from zoo.errors import AlreadyThere, InvalidValue, NotFound, RegistryError
+from zoo.registry import INDEX
 from zoo.registry.configured import read_configured
 from zoo.registry.reader import SIZE_LIMIT, parse_yaml
-from zoo.registry.schema import SCHEMA, read_head, read_rows
+from zoo.registry.schema import SCHEMA, Metric, read_head, read_rows
 from zoo.store.fetching import fetch_bytes
 from zoo.store.patience import PATIENCE, patiently
 from zoo.store.places import open_place
@@ -26,7 +28,6 @@ from zoo.store.places import open_place
 if TYPE_CHECKING:
     from zoo.transports import Place, WritablePlace
 
-INDEX = "registry.yaml"
 _ATTEMPTS = 100
 _LONGEST_PAUSE = 1.0
 _ACCURACY = re.compile(r"(^|/)(top\d+|accuracy)\Z")
@@ -164,28 +165,25 @@ def check_metrics(metrics: object) -> None:
     """Refuse figures that cannot stand in an index, before anything is done.
 
     Raises:
-        InvalidValue: One is no finite number, or an accuracy is no share.
+        InvalidValue: One is no finite number, or an accuracy is no share; or they are not of the form of figures.
     """
-    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
-        for field in ("mean", "value"):
-            figure = metric.get(field) if isinstance(metric, Mapping) else None
-            if isinstance(figure, int | float):
-                _check_figure(str(name), figure)
     try:
         json.dumps(metrics, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidValue(f"The metrics cannot be published: {error}.") from None
-
-
-def _check_figure(name: str, figure: float) -> None:
-    if not math.isfinite(figure):
+        figures = msgspec.convert(metrics or {}, dict[str, Metric])
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
         raise InvalidValue(
-            f"The metrics cannot be published: {name} is {figure}, no finite number."
-        )
-    if _ACCURACY.search(name) and not 0 <= figure <= 1:
-        raise InvalidValue(
-            f"The metrics cannot be published: {name} is {figure:g}. An accuracy is a share from 0 to 1: 0.995 for 99.5 %."
-        )
+            f"The metrics cannot be published: {error}. They are {{'dataset/split/measure': {{'mean': ...}}}}, with finite "
+            "numbers."
+        ) from None
+    for name, metric in figures.items():
+        if not _ACCURACY.search(name):
+            continue
+        for figure in (metric.mean, metric.value):
+            if figure is not None and not 0 <= figure <= 1:
+                raise InvalidValue(
+                    f"The metrics cannot be published: {name} is {figure:g}. An accuracy is a share from 0 to 1: 0.995 for "
+                    "99.5 %."
+                )
 
 
 def _dumper() -> Any:

@@ -65,10 +65,12 @@ def read_lock(path: Path) -> list[Locked]:
         raise RegistryError(
             f"{path}: schema {fields['schema']}; this version reads up to {SCHEMA}. Upgrade attn-zoo."
         )
-    if set(fields) != {"schema", "versions"} or fields["schema"] != SCHEMA:
+    versions = fields.get("versions") or []
+    known = set(fields) == {"schema", "versions"} and fields["schema"] == SCHEMA
+    if not known or not isinstance(versions, list):
         raise RegistryError(f"{path} is no lock file; `zoo lock REF ... > zoo.lock` writes one.")
     found = []
-    for at, entry in enumerate(fields["versions"] or []):
+    for at, entry in enumerate(versions):
         try:
             found.append(_locked(entry))
         except (TypeError, ValueError) as error:

@@ -59,7 +59,7 @@ def base_to_change(where: str) -> str:
     """
     if "/" in where or where.startswith((".", "~")):
         return where
-    from zoo.registry.editing import INDEX
+    from zoo.registry import INDEX
     from zoo.registry.publishing import mistakable
 
     known, is_here = default_registries(), os.path.isfile(os.path.join(where, INDEX))

@@ -29,7 +29,7 @@ class Condition(NamedTuple):
         Raises:
             InvalidValue: The text is not of that form.
         """
-        match = _METRIC.match(text)
+        match = _METRIC.match(text) if isinstance(text, str) else None
         if match is None:
             raise InvalidValue(
                 f"{text!r} is no condition on a metric; write e.g. 'cifar10-jpeg/test/top1>0.9'."

@@ -95,9 +95,9 @@ def _report(registry: Registry, error: ZooError) -> None:
     warnings.warn(f"Registry {name} is left out: {error}", RegistryWarning, stacklevel=4)
 
 
-def named(name: str, registries: Iterable[Registry]) -> Registry | None:
-    """The registry that refs call `name`."""
-    return next((registry for registry in registries if _name_of(registry) == name), None)
+def named(name: str, registries: Iterable[Registry], *, ask: bool = True) -> Registry | None:
+    """The registry that refs call `name`; `ask` those, too, whose name nothing on this machine says."""
+    return next((one for one in registries if _name_of(one, ask=ask) == name), None)
 
 
 def names_of(registries: Iterable[Registry]) -> list[str]:
@@ -179,8 +179,10 @@ def _whole(ref: Ref, registry: Registry, listing: Listing) -> tuple[Registry, Ve
     return registry, version
 
 
-def _name_of(registry: Registry) -> str | None:
+def _name_of(registry: Registry, *, ask: bool = True) -> str | None:
     try:
+        if not ask and registry.configured_name is None and registry.cached_index() is None:
+            return None
         return registry.name
     except ZooError:  # it is known by its id alone, which nobody can tell now
         return None

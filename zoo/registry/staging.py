@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo.errors import InvalidValue
-from zoo.registry.editing import INDEX, Draft, is_writable
+from zoo.registry import INDEX
+from zoo.registry.editing import Draft, is_writable
 from zoo.store.folder import FolderPlace
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, near_misses
 from zoo.refs import ExactRef, Ref
-from zoo.registry import normal_base
-from zoo.registry.editing import INDEX, change_index, open_registry, read_draft
+from zoo.registry import INDEX, normal_base
+from zoo.registry.editing import change_index, open_registry, read_draft
 from zoo.registry.staging import check_target, target_of
 
 
@@ -18,7 +18,11 @@ def yank(
 ) -> ExactRef:
     """Withdraw a version, or take that back; see `zoo.yank`."""
     ref = Ref.parse(text)
-    if ref.number is None or ref.registry is not None:
+    if ref.registry is not None:
+        raise InvalidRef(
+            f"{text!r:.200}: the registry is said apart; leave {ref.registry!r} and the slash out."
+        )
+    if ref.number is None:
         raise InvalidRef(
             f"{text!r:.200}: say which version, with its whole number: {ref.name}@1.2.0."
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.errors import FetchError, NotFound
+from zoo.files import sync_folder
 from zoo.store import blob_path, cache_folder, is_digest
 
 _PIECE = 2**20
@@ -164,15 +165,6 @@ def cannot_write(root: Path, error: OSError) -> FetchError:
         f"The cache {root} cannot be written to: {error.strerror or error}. Free some space or mend its "
         "permissions, or set ZOO_CACHE to a folder of yours (and ZOO_CACHE_READ to this one, to go on reading it)."
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _regular(path: Path, *, follow_links: bool) -> os.stat_result | None:

@@ -8,7 +8,7 @@ Every step can be cut off at any moment: what is in the cache under a digest was
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOSPC
 from itertools import chain
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.errors import FetchError, Offline, Unavailable
+from zoo.progress import Progress
 from zoo.store import blob_name, offline
 from zoo.store.cache import Cache, cannot_write
 from zoo.store.folder import FolderPlace
 from zoo.store.partials import Partial, turn
 from zoo.store.patience import PATIENCE, Patience, briskly, patiently
 from zoo.transports import Body, Place
-
-Progress = Callable[[int, int], None]
 
 
 class Fetched(NamedTuple):

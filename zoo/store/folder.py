@@ -12,8 +12,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from zoo.errors import AlreadyThere, FetchError, InvalidValue, NotFound
-from zoo.files import locked
-from zoo.store.cache import sync_folder
+from zoo.files import locked, sync_folder, without_waiting
 from zoo.store.pieces import Pieces
 from zoo.transports import Body
 
@@ -39,7 +38,7 @@ class FolderPlace:
         """Open a file to read from byte `start` on; from its beginning if it is no longer that of `validator`."""
         where = self._below(path)
         try:
-            file = open(where, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 - Pieces closes it
+            file = open(where, "rb", buffering=0, opener=without_waiting)  # noqa: SIM115 - Pieces closes it
         except FileNotFoundError:
             raise NotFound(f"There is no {where}.") from None
         except OSError as error:
@@ -64,7 +63,7 @@ class FolderPlace:
                 raise AlreadyThere(f"{target} is there already; it is left as it is.") from None
             except OSError as error:
                 raise _failure(target, "written", error) from error
-        sync_folder(target.parent)
+        _keep(target)
 
     def replace(self, path: str, content: bytes, *, validator: str) -> None:
         """Write a file in place of the one with that validator, whole or not at all.
@@ -89,7 +88,7 @@ class FolderPlace:
                 raise _failure(target, "written", error) from error
         if not unchanged:
             raise AlreadyThere(f"{target} was changed meanwhile; it is left as it is.")
-        sync_folder(target.parent)
+        _keep(target)
 
     def check_writable(self, path: str) -> None:
         """See that a file could be written, by one without a name that nothing is left of.
@@ -126,10 +125,6 @@ def folder_of(base: str) -> Path:
     return Path(unquote(address.path))
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe in place of the file would wait for ever
-
-
 def _validator(found: os.stat_result) -> str:
     return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
@@ -141,6 +136,17 @@ def _pieces(file: BinaryIO, where: Path, begin: int) -> Iterator[bytes]:
             yield piece
     except OSError as error:
         raise _failure(where, "read", error) from error
+
+
+def _keep(target: Path) -> None:
+    """Make a file that is in its place survive a loss of power."""
+    try:
+        sync_folder(target.parent)
+    except OSError as error:
+        raise FetchError(
+            f"{target} is written, but may be gone after a loss of power: its folder cannot be synced "
+            f"({error.strerror or error}). Look after the disk."
+        ) from error
 
 
 @contextmanager

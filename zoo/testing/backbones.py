@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.composition.slots import SLOT_KINDS, Slot
+from zoo.composition.slots import Slot
+from zoo.spec import SLOTS
 from zoo.testing.outcomes import Failed, Outcome, Passed
 from zoo.testing.subject import Subject, difference
 
@@ -30,7 +31,7 @@ def slots(subject: Subject) -> Outcome:
     module = subject.build()
     listed = module.slots()
     for slot in listed:
-        if not isinstance(slot, Slot) or slot.kind not in SLOT_KINDS:
+        if not isinstance(slot, Slot) or slot.kind not in SLOTS:
             return Failed("a list of zoo.Slot", repr(slot))
         try:
             module.get_submodule(slot.path)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.composition.insertion import After, IdentityStart
 from zoo.testing.host import GATE, blocks, catalog
 from zoo.testing.outcomes import Failed, Outcome, Passed, Skipped
 from zoo.testing.subject import Subject, difference
@@ -60,10 +61,16 @@ def _input(subject: Subject) -> Tensor:
 def _copy(plain: nn.Module, eased: nn.Module) -> None:
     """Give one model the tensors of another that has fewer."""
     theirs: dict[str, Any] = plain.state_dict()
+    # An attention behind a module, or in place of one, moves that module into its wrapper.
+    inner = {After: "module.", IdentityStart: "original."}
+    moved = {
+        f"{path}.{inner[type(part)]}": f"{path}."
+        for path, part in eased.named_modules()
+        if type(part) in inner
+    }
     with torch.no_grad():
         for name, tensor in eased.state_dict().items():
-            # An attention behind a module, or in place of one, moves that module into its wrapper.
-            for inner in (".module.", ".original."):
-                name = name.replace(inner, ".")  # noqa: PLW2901 - the name in the plain model
+            for there, before in reversed(moved.items()):  # inner ones first
+                name = name.replace(there, before) if name.startswith(there) else name  # noqa: PLW2901
             if name in theirs:
                 tensor.copy_(theirs[name])

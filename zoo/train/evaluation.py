@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zoo.composition.modes import evaluating
 from zoo.errors import InvalidValue
 from zoo.train.batches import all_batches
 from zoo.train.data.splits import ImageSplit, Split
@@ -60,20 +61,14 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
         )
     normalize = make_normalization(model.spec.input)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    training = [module for module in model.modules() if module.training]
-    model.eval()
     hits, loss = torch.zeros(len(split), dtype=torch.bool), 0.0
-    try:
-        with torch.inference_mode():
-            for numbers in all_batches(split, batch_size):
-                x, labels, mask = split[numbers]
-                x, labels = normalize(x.to(device)), labels.to(device)
-                scores = (model(x) if mask is None else model(x, mask.to(device))).float()
-                hits[numbers] = (scores.argmax(1) == labels).cpu()
-                loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(model), torch.inference_mode():
+        for numbers in all_batches(split, batch_size):
+            x, labels, mask = split[numbers]
+            x, labels = normalize(x.to(device)), labels.to(device)
+            scores = (model(x) if mask is None else model(x, mask.to(device))).float()
+            hits[numbers] = (scores.argmax(1) == labels).cpu()
+            loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
     if not math.isfinite(loss):
         raise InvalidValue(
             f"The model's loss is {loss}: its weights are those of a training that diverged, or damaged."

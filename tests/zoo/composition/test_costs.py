@@ -159,3 +159,9 @@ def test_a_cost_is_that_of_the_model_wherever_it_is() -> None:
     )
     expected = zoo.cost(model)
     assert zoo.cost(model.to("meta")) == expected
+
+
+def test_a_shape_that_is_none_is_refused() -> None:
+    """A side alone, say."""
+    with pytest.raises(InvalidValue, match="no sample has the shape 224"):
+        zoo.cost(nn.Conv2d(3, 4, 3), 224)  # type: ignore[arg-type]

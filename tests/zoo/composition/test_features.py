@@ -119,3 +119,16 @@ def test_a_backbone_that_cannot_checkpoint_says_so() -> None:
     """The error names the backbone."""
     with pytest.raises(zoo.InvalidValue, match="plain_cnn has no gradient checkpointing"):
         zoo.compose("plain_cnn(widths=[8])").set_grad_checkpointing()
+
+
+def test_frozen_statistics_stay_while_a_detector_trains() -> None:
+    """The maps are the backbone's own: its norms keep what they were frozen with."""
+    own = zoo.compose("attn_cnn(widths=[4, 8], depths=1)", num_classes=2)
+    zoo.freeze(own)
+    features = own.features_only()
+    detector = nn.ModuleDict({"features": features, "norm": nn.BatchNorm2d(8)}).train()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    features(torch.randn(4, 3, 8, 8))
+    assert detector["norm"].training
+    for name, value in own.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -118,3 +118,10 @@ def test_unknown_parts_are_refused(model: zoo.Model) -> None:
         zoo.parameter_groups(model, learning_rates={"heads": 0.1})
     with pytest.raises(zoo.InvalidValue, match="none for 'backbone'"):
         zoo.parameter_groups(model, learning_rates={"head": 0.1})
+
+
+def test_what_has_no_parts_is_refused() -> None:
+    """A module of torch, say."""
+    for verb in (zoo.freeze, lambda model: zoo.parameter_groups(model, learning_rates=0.1)):
+        with pytest.raises(zoo.InvalidValue, match=r"has parts; got Linear"):
+            verb(nn.Linear(1, 1))

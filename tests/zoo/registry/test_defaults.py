@@ -13,11 +13,13 @@ import pytest
 
 import zoo
 from zoo import InvalidValue, Registry, RegistryError
+from zoo.finding import find, remember
 from zoo.plugins import PluginWarning
 from zoo.registry.configured import config_file
 from zoo.registry.defaults import builtin_folder, chosen_registries, default_registries
 from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import named
+from zoo.registry.seen import RolledBack
 from zoo.store import patience
 
 MakeRegistry = Callable[..., Registry]
@@ -66,6 +68,32 @@ def test_a_plugins_registry_elsewhere_is_asked_when_its_turn_has_come(
     zoo.describe("zoo/attn_cnn_small")
     assert mirror.requests == []
     assert zoo.describe("tests/a_net").ref.registry == "tests"
+
+
+def test_a_plugins_registry_elsewhere_is_not_asked_for_its_name_alone(
+    bring: Callable[..., None], no_network: None
+) -> None:
+    """A backbone is a backbone; only who asks for a registry by name waits for one."""
+    bring("http://127.0.0.1:9/zoo")
+    model = zoo.create("timm/resnet18", num_classes=3)
+    assert model.num_classes == 3
+
+
+def test_a_plugins_registry_elsewhere_may_not_take_back_what_it_said(
+    make_registry: MakeRegistry, serve: Callable[[Path], Any], bring: Callable[..., None]
+) -> None:
+    """Only what came with a package may change with it."""
+    root = make_registry(a_net={"1.0.0": {"blob": b"one"}}).root
+    assert root is not None
+    bring(serve(root).url)
+    remember(find("a_net@1.0.0"))
+    make_registry(a_net={"1.0.0": {"blob": b"two"}})
+    for registry in default_registries():
+        assert registry.installed == (registry.root is not None)
+        if not registry.installed:
+            registry.refresh()
+    with pytest.raises(RolledBack, match="a_net"):
+        zoo.describe("a_net@1.0.0")
 
 
 def test_a_plugins_registry_that_is_down_is_in_nobodys_way(bring: Callable[..., None]) -> None:

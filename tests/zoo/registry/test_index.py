@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+import zoo
 from zoo import Registry, RegistryError
 from zoo.refs import VersionNumber
 from zoo.registry import index, schema
@@ -245,3 +246,16 @@ def test_processes_that_compile_at_once_all_succeed(
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate(timeout=60)[0] for process in running] == ["200\n"] * 4
     assert [file.suffix for file in compiled(cache)] == [".sqlite"]
+
+
+def test_an_open_registry_sees_what_was_published_meanwhile(make_registry: MakeRegistry) -> None:
+    """As one that is opened anew does; where its file is gone for a moment it goes on with what it read."""
+    registry = make_registry(a_net={"1.0.0": {}})
+    assert registry.index.names() == ["a_net"]
+    assert registry.index is registry.index
+    make_registry(a_net={"1.0.0": {}}, b_net={"1.0.0": {}})
+    assert sorted(registry.index.names()) == ["a_net", "b_net"]
+    assert zoo.describe("b_net", registries=[registry]).ref.name == "b_net"
+    assert registry.root is not None
+    (registry.root / "registry.yaml").unlink()
+    assert sorted(registry.index.names()) == ["a_net", "b_net"]

@@ -57,6 +57,13 @@ def test_a_wrong_file_is_refused_with_its_place(
         read_lock(written(tmp_path, text.replace(old, new)))
 
 
+@pytest.mark.parametrize("versions", ["5", "text", "{a: 1}"])
+def test_versions_are_a_list(tmp_path: Path, versions: str) -> None:
+    """Anything else is no lock file."""
+    with pytest.raises(RegistryError, match="is no lock file; `zoo lock REF"):
+        read_lock(written(tmp_path, f"schema: 1\nversions: {versions}\n"))
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """As whoever mistyped it needs."""
     with pytest.raises(RegistryError, match=r"zoo\.lock cannot be read: No such file"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import stat
 from pathlib import Path
 from typing import Any
@@ -303,12 +304,80 @@ def test_a_file_with_a_broken_list_of_components_is_refused(
     assert not (tmp_path / "zoo").exists()
 
 
-@pytest.mark.parametrize("mean", [float("nan"), float("inf"), object()])
-def test_figures_that_are_none_are_refused(file: Path, tmp_path: Path, mean: Any) -> None:
-    """Before anything is written."""
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        *({"pets/test/top1": {"mean": mean}} for mean in (math.nan, math.inf, object(), 99.5, -1)),
+        {"pets/test/top1": {"mean": 0.9, "value": 90}},
+        {"pets/test/top1": {"mean": 0.9, "best": 0.95}},
+        {"pets/test/top1": {"std": 0.1}},
+        {"pets/test/top1": 0.9},
+        [0.9],
+        0.9,
+    ],
+)
+def test_figures_that_are_none_are_refused(
+    file: Path, tmp_path: Path, metrics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is written, and likewise where the file itself has them."""
     with pytest.raises(zoo.InvalidValue, match="The metrics cannot be published"):
-        publish(file, tmp_path / "zoo", metrics={"pets/test/top1": {"mean": mean}})
+        publish(file, tmp_path / "zoo", metrics=metrics)
+
+    def parsed(content: bytes, source: str) -> Any:
+        found = parse(content, source)
+        return found._replace(metadata={**found.metadata, "metrics": metrics})
+
+    monkeypatch.setattr("zoo.weights.parse", parsed)
+    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be published"):
+        publish(file, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"backbone": {"name": "plain_cnn", "widths": [6], "depths": [1]}}, "tensors"),
+        ({"labels": ["dog", "cat"]}, "classes"),
+        ({"input": {"kind": "image", "channels": 3, "size": [9, 9]}}, "inputs"),
+    ],
+)
+def test_within_a_major_number_a_model_stays_what_it_is(
+    tmp_path: Path, change: dict[str, Any], what: str
+) -> None:
+    """Retrained it is another version of it; all else is the next MAJOR number, and before 1.0.0 free."""
+    asked: dict[str, Any] = {
+        "backbone": {"name": "plain_cnn", "widths": [4], "depths": [1]},
+        "labels": ["cat", "dog"],
+        "input": {"kind": "image", "channels": 3, "size": [8, 8], "mean": [0.5, 0.5, 0.5]},
+    }
+    retrained = {**asked, "input": {**asked["input"], "mean": [0.4, 0.4, 0.4]}}
+    first, second, other = (
+        zoo.save(zoo.compose(**blocks), tmp_path / f"{number}.safetensors")
+        for number, blocks in enumerate((asked, retrained, {**asked, **change}))
+    )
+    root = tmp_path / "zoo"
+    publish(first, root)
+    publish(second, root, "1.1.0")
+    before = tree(root)
+    with pytest.raises(
+        zoo.RegistryError, match=rf"@1\.2\.0 has other {what} than .* Publish it as our_cnn@2\.0\.0"
+    ):
+        publish(other, root, "1.2.0")
+    assert tree(root) == before
+    publish(other, root, "2.0.0")
+    publish(first, root, "0.1.0")
+    publish(other, root, "0.2.0")
+
+
+def test_a_withdrawn_version_binds_nobody(file: Path, tmp_path: Path) -> None:
+    """What was withdrawn for being another model may be followed by the right one."""
+    root = tmp_path / "zoo"
+    wrong = zoo.save(
+        zoo.compose("plain_cnn(widths=[4])", num_classes=7), tmp_path / "w.safetensors"
+    )
+    publish(wrong, root)
+    zoo.yank("our_cnn@1.0.0", registry=root, reason="wrong classes")
+    assert str(publish(file, root, "1.0.1")) == "our_cnn@1.0.1"
 
 
 def test_a_folder_that_cannot_be_made_is_refused(file: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import zoo
-from zoo import Registry, UnknownName
+from zoo import InvalidValue, Registry, UnknownName
 from zoo.registry import schema
 
 MakeRegistry = Callable[..., Registry]
@@ -179,3 +179,20 @@ def test_near_misses_are_found_among_many_names(make_registry: MakeRegistry) -> 
 def test_a_variant_of_a_newer_schema_alone_is_not_listed(make_registry: MakeRegistry) -> None:
     """There is nothing to choose from."""
     assert refs(make_registry(a_net={"1.0.0": {"schema": schema.SCHEMA + 1}})) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"ndim": 3}, "ndim is 3; give 1 .* or 2"),
+        ({"ndim": "2"}, "ndim is '2'"),
+        ({"max_params": "1M"}, "max_params is '1M'; give a whole number"),
+        ({"metric": 0.9}, "0.9 is no condition on a metric"),
+    ],
+)
+def test_conditions_that_nothing_could_fulfil_are_refused(
+    make_registry: MakeRegistry, condition: dict[str, Any], message: str
+) -> None:
+    """An empty list would look like an answer."""
+    with pytest.raises(InvalidValue, match=message):
+        refs(make_registry(a_net={"1.0.0": {}}), **condition)

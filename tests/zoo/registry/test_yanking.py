@@ -81,7 +81,7 @@ def test_what_is_so_already_is_told(root: Path) -> None:
     [
         ("our_cnn", zoo.InvalidRef, "say which version, with its whole number"),
         ("our_cnn@1", zoo.InvalidRef, "say which version, with its whole number"),
-        ("ours/our_cnn@1.0.0", zoo.InvalidRef, "say which version, with its whole number"),
+        ("ours/our_cnn@1.0.0", zoo.InvalidRef, "leave 'ours' and the slash out"),
         ("Our CNN@1.0.0", zoo.InvalidRef, "is no ref"),
         ("our_cn@1.0.0", zoo.UnknownName, "has no variant 'our_cn'. Did you mean 'our_cnn'"),
         ("our_cnn@3.0.0", zoo.UnknownName, r"Versions of our_cnn: 1\.0\.0, 1\.1\.0"),

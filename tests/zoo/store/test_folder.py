@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -206,6 +209,27 @@ def test_a_folder_that_refuses_is_an_error_that_leaves_nothing(
     ):
         place.create("new", b"content")
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.EINVAL, None), (errno.EIO, FetchError)])
+def test_a_folder_that_cannot_be_synced_has_the_file(
+    place: FolderPlace, tmp_path: Path, number: int, error: type[Exception] | None
+) -> None:
+    """Some file systems cannot, which is no failure; of a disk that fails it is told what it means."""
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(handle)
+
+    with mock.patch("os.fsync", fsync):
+        replace = partial(place.replace, validator=validator_of(place))
+        for path, write in (("new", place.create), ("file", replace)):
+            refused = pytest.raises(error, match="is written, but may be gone") if error else None
+            with refused or nullcontext():
+                write(path, b"content")
+            assert (tmp_path / path).read_bytes() == b"content"
 
 
 def test_whether_a_file_can_be_written_is_tried(place: FolderPlace, tmp_path: Path) -> None:

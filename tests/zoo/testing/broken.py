@@ -3,6 +3,7 @@
 # ruff: noqa: D101, D102 - the names say what is broken
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import wraps
 
 import torch
@@ -356,6 +357,25 @@ class Backbone(nn.Module):
 
     def slots(self) -> list[Slot]:
         return [Slot(kind="stage", path="conv", how="after", channels=self.num_features, stage=1)]
+
+
+def with_part_called(name: str) -> type[nn.Module]:
+    """A sound backbone with a part of that name, inside of which its slot is."""
+
+    class Nested(Backbone):
+        def __init__(self, in_channels: int, *, ndim: int = 2) -> None:
+            super().__init__(in_channels, ndim=ndim)
+            self.add_module(name, nn.Sequential(self.conv))
+            del self.conv
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.get_submodule(name)(x)
+
+        def slots(self) -> list[Slot]:
+            slot = super().slots()[0]
+            return [replace(slot, path=f"{name}.0")]
+
+    return Nested
 
 
 class StagesOutOfOrder(Backbone):

@@ -158,3 +158,10 @@ def test_properties_are_named_once_and_described_in_one_line() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert all("\n" not in one.description and one.description[-1] == "." for one in PROPERTIES)
     assert {need for one in PROPERTIES for need in one.needs} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", ["body", "module", "original"])
+def test_the_names_of_its_parts_are_a_backbones_own_affair(name: str) -> None:
+    """Also those that wrappers of ours go by."""
+    backbone = Component(kind="backbone", name="own", target=broken.with_part_called(name))
+    assert Examination(backbone, {}).outcome("identity_start") == Passed()
