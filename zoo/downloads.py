@@ -18,11 +18,11 @@ from zoo.finding import (
     present,
     remember,
 )
-from zoo.progress import Progress
 from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, lock_text, read_lock
 from zoo.registry.resolving import usable
 from zoo.store.cache import Cache, file_digest
+from zoo.transports import Progress
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -146,3 +146,11 @@ def first_line(error: Exception) -> str:
     """The first line of an error's message, with its type where it is not one of ours."""
     line = str(error).strip().partition("\n")[0]
     return line if isinstance(error, ZooError) else f"{type(error).__name__}: {line:.300}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory: Python's, that of a GPU, or that of torch on a CPU."""
+    named = {cls.__name__ for cls in type(error).__mro__}
+    return bool(named & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(
+        error
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.errors import DigestMismatch, Offline, RegistryError, UnknownName, WeightsError, ZooError
-from zoo.progress import Progress, progress_bar
+from zoo.progress import progress_bar
 from zoo.refs import ExactRef, Ref
 from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, locked_versions, read_lock
@@ -19,6 +19,7 @@ from zoo.registry.resolving import named, resolve, resolve_cached
 from zoo.registry.seen import Seen
 from zoo.store import cache_folder, offline, read_blob
 from zoo.store.cache import Cache, default_cache, file_digest
+from zoo.transports import Progress
 
 if TYPE_CHECKING:
     from zoo.registry import Registry

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from zoo.transports import Progress
+
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-Progress = Callable[[int, int], None]
 
 
 @contextmanager

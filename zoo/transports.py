@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from zoo.errors import InvalidValue, PluginError
 
+# Called with the bytes that came so far, and those that there will be.
+Progress = Callable[[int, int], None]
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 
 

@@ -28,6 +28,8 @@ MOST_SAMPLES = 2**13  # of a window: its table of waves grows with the square
 class LogMel(nn.Module):
     """Log-mel spectrogram, normalised clip by clip. Computes in float32, whatever the model's dtype.
 
+    On a GPU the products of its convolutions are of TensorFloat-32, unless torch.backends.cudnn.allow_tf32 is off.
+
     Args:
         sample_rate: Of the waveform, in Hz.
         window_ms: Length of the Hann window, in milliseconds.

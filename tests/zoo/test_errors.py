@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+
 import zoo
-from zoo.errors import are, counted, near_misses, some
+from zoo.errors import are, counted, is_out_of_memory, near_misses, some
 
 
 def test_names_alike_are_suggested() -> None:
@@ -43,3 +46,18 @@ def test_bad_values_are_value_errors_and_unknown_names_lookup_errors() -> None:
     assert issubclass(zoo.InvalidValue, ValueError)
     assert issubclass(zoo.UnknownName, LookupError)
     assert issubclass(zoo.MissingExtra, ImportError)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("shapes do not fit"), False),
+        (OSError(12, "x"), False),
+    ],
+)
+def test_what_memory_lacks_is_told_from_the_rest(error: Exception, expected: bool) -> None:
+    """Python, GPUs and torch's own allocator say it in three ways."""
+    assert is_out_of_memory(error) is expected

@@ -15,7 +15,7 @@ from zoo.cli.costs import INPUT_SIZES, VOCABULARY, usual_size
 from zoo.cli.machine import machine_data, machine_line, open_device
 from zoo.cli.opening import builder
 from zoo.cli.terminal import complain, say, say_json, width, wrap
-from zoo.errors import InvalidValue, ZooError, first_line
+from zoo.errors import InvalidValue, ZooError, first_line, is_out_of_memory
 
 if TYPE_CHECKING:
     from zoo.composition.model import Model
@@ -314,10 +314,7 @@ def _rows(
 
 
 def _reason(error: Exception) -> str:
-    import torch
-
-    text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         return "there is not enough memory; give a smaller --batch or input."
     return first_line(error)
 

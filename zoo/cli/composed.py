@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import api
 from zoo.cli.costs import cost_data, model_cost
-from zoo.cli.opening import with_whole_input
+from zoo.cli.opening import file_of, with_whole_input
 from zoo.cli.terminal import count, printable, say, say_json
 from zoo.errors import UnknownName, counted
 from zoo.grammar import is_short_form, parse
@@ -53,7 +53,7 @@ def show_composed(text: str, *, as_json: bool) -> None:
 
 
 def show_slots(what: str, *, as_json: bool) -> None:
-    """Show the slots of a backbone, given by name, in the short form, or as that of a variant."""
+    """Show the slots of a backbone, given by name, in the short form, or as that of a variant or file."""
     from zoo.composition.building import build_backbone
     from zoo.grammar import to_text
     from zoo.spec import HeadSpec, Spec
@@ -70,6 +70,12 @@ def show_slots(what: str, *, as_json: bool) -> None:
 
 
 def _spec_of(what: str) -> Spec:
+    file = file_of(what)
+    if file is not None:
+        from zoo.weights import opened
+
+        with opened(file) as found:
+            return found.spec
     name = what.removeprefix("backbone/")
     try:
         catalog().component("backbone", name)

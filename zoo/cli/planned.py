@@ -53,7 +53,8 @@ def train_planned(args: Namespace) -> int:
 
     if Processes.here().size > 1:
         raise InvalidValue(
-            "A plan's trainings are of one process each; start the command several times instead, once a core."
+            "A plan's trainings are of one process each; start the command several times instead, once a core with "
+            "--threads 1."
         )
     output = Path(args.output or Path("runs") / Path(args.plan).stem)
     elsewhere, diverged = list[RunFolder](), list[str]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import add_actions
@@ -72,18 +73,22 @@ def _list(registries: list[Registry], *, as_json: bool) -> None:
     if as_json:
         say_json(rows)
         return
+    from zoo.registry.remote import in_words
+
     headings = ("name", "id", "serial", "fetched", "base", "problem")
+    told = [
+        {**row, "fetched": None if row["age"] is None else f"{in_words(row['age'])} ago"}
+        for row in rows
+    ]
     cells = [
-        ["" if row[heading] is None else str(row[heading]) for heading in headings] for row in rows
+        ["" if row[heading] is None else str(row[heading]) for heading in headings] for row in told
     ]
     say(*table(headings, cells, wrapped=2, columns=width()))
 
 
 def _row(registry: Registry) -> dict[str, Any]:
-    """What is known of a registry without the network."""
-    from zoo.registry.remote import in_words
-
-    row: dict[str, Any] = {"name": None, "id": None, "serial": None, "fetched": None}
+    """What is known of a registry without the network; `age` in seconds, since its index was fetched."""
+    row: dict[str, Any] = {"name": None, "id": None, "serial": None, "age": None}
     row |= {"base": registry.base, "problem": None}
     try:
         index = registry.cached_index()
@@ -92,8 +97,8 @@ def _row(registry: Registry) -> dict[str, Any]:
         else:
             row |= {"id": index.id, "serial": index.serial}
             seconds = registry.index_age()
-            if seconds is not None:
-                row["fetched"] = f"{in_words(seconds)} ago"
+            if seconds is not None and isfinite(seconds):
+                row["age"] = round(seconds)
     except ZooError as error:
         row["problem"] = str(error)
     row["name"] = registry.configured_name or (row["id"] or "").replace("-", "_") or None

@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     """Run the command."""
     kind, _, name = args.what.partition("/")
     file = file_of(args.what)
-    if file is not None:
+    if file is not None and not args.slots:
         _show_file(str(file), with_cost=args.cost, as_json=args.json)
     elif args.slots or is_short_form(args.what):
         from zoo.cli.composed import show_composed, show_slots

@@ -40,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--plan",
         metavar="FILE",
         help="train what this YAML file plans and nobody has trained yet, each in a folder below --output; started "
-        "several times, once a core, they share the work",
+        "several times, once a core with --threads 1, they share the work",
     )
     parser.add_argument(
         "--only", nargs="+", metavar="ROW", help="of a plan, the trainings of these rows"

@@ -30,12 +30,13 @@ def overrides(args: Namespace) -> dict[str, Any]:
 def prepare(args: Namespace) -> None:
     """Import what trains, which takes seconds: mistakes in what was asked are found before."""
     from zoo.train import require_lightning
+    from zoo.train.processes import Processes
     from zoo.train.processor import prepare_processor
 
     require_lightning()
     prepare_processor(args.threads)
     device = _device(args)
-    if args.compile:
+    if args.compile and Processes.here().first:  # the others would try it on its GPU
         import torch
 
         from zoo.cli.compiler import check_compiler

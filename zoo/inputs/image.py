@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,35 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112  # in EXIF
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _CONVERTED = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+
+
+class _Quiet:
+    """Holds back what Pillow warns of: a note that cannot be read is no note.
+
+    `warnings.catch_warnings` is the whole process's: of several threads the last to leave would put back what another
+    had set. Here the first to come sets, and the last to go puts back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+QUIET = _Quiet()
 
 
 class ImageTransform:
@@ -122,10 +152,8 @@ def _read(file: str | io.BytesIO, path: str) -> Image.Image:
     Image.init()
     formats = [name for name in Image.OPEN if name != "EPS"]  # a program, run by Ghostscript
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
-            with Image.open(file, formats=formats) as image:
-                return _upright(image)
+        with QUIET, Image.open(file, formats=formats) as image:
+            return _upright(image)
     except FileNotFoundError:
         raise InvalidValue(f"There is no file {path!r}.") from None
     except IsADirectoryError:
@@ -140,8 +168,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Decode an image, and turn it upright, as its camera noted. A note that cannot be read is none."""
     image.load()
     turn = None
-    with suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with suppress(Exception), QUIET:
         turn = _turns().get(int(image.getexif()[_ORIENTATION]))
     return image if turn is None else image.transpose(turn)
 

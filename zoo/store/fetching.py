@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.errors import FetchError, Offline, Unavailable
-from zoo.progress import Progress
 from zoo.store import blob_name, offline
 from zoo.store.cache import Cache, cannot_write
 from zoo.store.folder import FolderPlace
 from zoo.store.partials import Partial, turn
 from zoo.store.patience import PATIENCE, Patience, briskly, patiently
-from zoo.transports import Body, Place
+from zoo.transports import Body, Place, Progress
 
 
 class Fetched(NamedTuple):

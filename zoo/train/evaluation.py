@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.composition.modes import evaluating
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, ZooError, counted, first_line, is_out_of_memory
 from zoo.train.batches import all_batches
 from zoo.train.data.splits import ImageSplit, Split
 from zoo.train.normalization import make_normalization
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo import Model
 
 
-_MOST = 500  # samples a batch
+_MOST = 128  # samples a batch
 _VALUES = 2**21  # numbers a batch
 _EMBEDDED = 64  # that a token becomes
 
@@ -47,32 +47,50 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
     Args:
         model: A model of ours; its spec says how images are normalised. Its mode and device stay.
         split: The samples.
-        batch_size: Samples a step, at least 1; by default as many as are quick and need little memory.
+        batch_size: Samples a step, at least 1; by default as many as are quick and need little memory, and fewer where
+            there is not enough.
 
     Raises:
         InvalidValue: Samples and model do not fit each other, or the scores are no numbers.
+        ZooError: There is not enough memory.
     """
-    batch_size = _batch_size(split) if batch_size is None else batch_size
-    if not len(split) or batch_size < 1:
+    if not len(split) or (batch_size is not None and batch_size < 1):
         raise InvalidValue(f"Got {len(split)} samples, batches of {batch_size}.")
     if int(split.labels.max()) >= model.num_classes:
         raise InvalidValue(
             f"A label is {int(split.labels.max())}; the model has {model.num_classes} classes."
         )
+    size, score = batch_size or _batch_size(split), None
+    with evaluating(model), torch.inference_mode():
+        while score is None:
+            try:
+                score = _measured(model, split, size)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if batch_size is not None or size == 1:
+                    raise ZooError(
+                        f"There is not enough memory to measure {counted(size, 'sample')} at a time "
+                        f"({first_line(error):.160})."
+                    ) from error
+                size = (size + 1) // 2
+    if not math.isfinite(score.loss):
+        raise InvalidValue(
+            f"The model's loss is {score.loss}: its weights are those of a training that diverged, or damaged."
+        )
+    return score
+
+
+def _measured(model: Model, split: Split, batch_size: int) -> Score:
     normalize = make_normalization(model.spec.input)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     hits, loss = torch.zeros(len(split), dtype=torch.bool), 0.0
-    with evaluating(model), torch.inference_mode():
-        for numbers in all_batches(split, batch_size):
-            x, labels, mask = split[numbers]
-            x, labels = normalize(x.to(device)), labels.to(device)
-            scores = (model(x) if mask is None else model(x, mask.to(device))).float()
-            hits[numbers] = (scores.argmax(1) == labels).cpu()
-            loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
-    if not math.isfinite(loss):
-        raise InvalidValue(
-            f"The model's loss is {loss}: its weights are those of a training that diverged, or damaged."
-        )
+    for numbers in all_batches(split, batch_size):
+        x, labels, mask = split[numbers]
+        x, labels = normalize(x.to(device)), labels.to(device)
+        scores = (model(x) if mask is None else model(x, mask.to(device))).float()
+        hits[numbers] = (scores.argmax(1) == labels).cpu()
+        loss += float(functional.cross_entropy(scores, labels, reduction="sum"))
     return Score(int(hits.sum()) / len(split), loss / len(split), len(split), hits)
 
 
@@ -84,9 +102,9 @@ def together(scores: Sequence[Score]) -> Score:
 
 
 def _batch_size(split: Split) -> int:
-    """So many that the feature maps of a common CNN fit into some hundred megabytes, at most 500."""
+    """So many that the feature maps of a common CNN fit into some hundred megabytes, at most 128."""
     if isinstance(split, ImageSplit):
-        values = split.images[0].numel() if len(split) else 1
+        values = split.images[0].numel()
     else:
         values = int(split.lengths.max()) * (1 if split.values.is_floating_point() else _EMBEDDED)
     return max(1, min(_MOST, _VALUES // values))

@@ -18,6 +18,7 @@ from typing import Any
 from lightning.pytorch import Callback
 
 from zoo.train.processes import of_all
+from zoo.train.task import LOOKS
 
 # Each with what is said when it comes.
 _SIGNALS = {
@@ -94,7 +95,7 @@ class Interruption(Callback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Stop here, if asked."""
         batches = trainer.fit_loop.epoch_loop.batch_progress
-        if not batches.is_last_batch and self._all_asked(trainer):
+        if not batches.is_last_batch and self._all_asked(trainer, batches.current.ready):
             # A loss that is no number must not replace what was good.
             pl_module.train_figures(everywhere=True)
             self._stop(
@@ -102,9 +103,16 @@ class Interruption(Callback):
                 f"of {trainer.num_training_batches}"
             )
 
-    def on_validation_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+    def on_validation_batch_start(
+        self,
+        trainer: Any,
+        pl_module: Any,
+        batch: Any,  # noqa: ARG002 - Lightning's
+        batch_idx: int,
+        *_: Any,
+    ) -> None:
         """Stop here, if asked."""
-        if self._all_asked(trainer):
+        if self._all_asked(trainer, batch_idx):
             pl_module.train_figures(everywhere=True)
             # What Lightning takes for a validation in its first batch, and begins anew.
             batches = trainer.fit_loop.epoch_loop.val_loop.batch_progress
@@ -113,8 +121,11 @@ class Interruption(Callback):
             batches.increment_started()
             self._stop(f"in the validation of epoch {trainer.current_epoch + 1}")
 
-    def _all_asked(self, trainer: Any) -> bool:
-        asked: bool = trainer.strategy.reduce_boolean_decision(self._asked is not None, all=False)
+    def _all_asked(self, trainer: Any, batch: int) -> bool:
+        strategy = trainer.strategy
+        if strategy.root_device.type != "cpu" and trainer.world_size > 1 and batch % LOOKS:
+            return False  # to ask the others makes their GPUs wait for each other
+        asked: bool = strategy.reduce_boolean_decision(self._asked is not None, all=False)
         return asked
 
     def _stop(self, where: str) -> None:

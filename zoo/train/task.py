@@ -84,10 +84,11 @@ class Task(LightningModule):
             NotFinite: It is NaN or infinite.
         """
         x, labels, mask = batch
-        for place, augment in self.augmentations:
-            # Clips change within their own lengths; texts say themselves where they are padded.
-            also = {"mask": mask} if place == "audio" else {}
-            x = augment(x, self.generator, **also)
+        with torch.autocast(x.device.type, enabled=False):  # samples are the same at any precision
+            for place, augment in self.augmentations:
+                # Clips change within their own lengths; texts say themselves where they are padded.
+                also = {"mask": mask} if place == "audio" else {}
+                x = augment(x, self.generator, **also)
         x = self._prepare(x)
         if self.recipe.mixup:
             scores, loss = self._blended(x, labels)
@@ -210,7 +211,7 @@ def _sums(loss: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
     right = (scores.detach().argmax(1) == labels).sum()
     count = len(labels)
     total = loss.detach().to(precision_of_sums(loss.device)) * count
-    return torch.stack([total, right, right.new_tensor(count)])
+    return torch.stack([total, right, right.new_full((), count)])  # a fill: a GPU need not wait
 
 
 def _figures(split: str, sums: Tensor) -> dict[str, float]:

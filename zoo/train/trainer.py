@@ -6,7 +6,7 @@ import errno
 import signal
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import InvalidValue, ZooError, counted, first_line
+from zoo.errors import InvalidValue, ZooError, counted, first_line, is_out_of_memory
 from zoo.train.processes import Processes
 from zoo.train.recipe import Recipe
 from zoo.train.run_folder import RunFolder
@@ -77,8 +77,9 @@ def _check_enough(device: torch.device | None, processes: Processes) -> None:
     wanted = device is not None or count > 0
     if wanted and count < processes.local_size:
         raise InvalidValue(
-            f"{processes.local_size} processes were started on this machine, which has {counted(count, 'GPU')}. Start as "
-            "many as it has, or train with --device cpu."
+            f"{processes.local_size} processes were started on this machine, and this one sees {counted(count, 'GPU')}. "
+            "Start as many as there are; let each see all of them (of SLURM ask for --gpus-per-node, not for "
+            "--gpus-per-task); or train with --device cpu."
         )
 
 
@@ -145,8 +146,6 @@ def run_trainer(
     go_on: str,
 ) -> None:
     """Let Lightning run the loop; where it does not come to its end, say what is kept, and the command to go on."""
-    from torch import OutOfMemoryError
-
     from zoo.train.interruption import Stopped
     from zoo.train.task import NotFinite
 
@@ -165,24 +164,11 @@ def run_trainer(
                 f"Go on with: {go_on}"
             )
         raise Interrupted(f"Stopped at once. {kept}") from None
-    except (MemoryError, OutOfMemoryError) as error:
-        raise ZooError(
-            f"There is not enough memory ({first_line(error):.160}). What was saved before is whole. Free some, or start "
-            f"another run with a smaller --batch-size; this one goes on with: {go_on}"
-        ) from error
-    except (InvalidValue, OSError) as error:
-        failed = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(failed, OSError):
+    except (InvalidValue, OSError, MemoryError, RuntimeError) as error:
+        told = _told(error, folder, go_on)
+        if told is None:
             raise
-        if not folder.path.is_dir():
-            raise ZooError(
-                f"{folder.path} is gone, deleted or moved while it was trained into; what it held is all there is of "
-                "this run."
-            ) from error
-        mend = "Make room" if failed.errno in _NO_ROOM else "Mend that"
-        raise ZooError(
-            f"{first_line(error)} What was saved before is whole. {mend}, and go on with: {go_on}"
-        ) from error
+        raise ZooError(told) from error
     except NotFinite as error:
         kept = "No epoch was complete, so that no weights are kept."
         if trainer.current_epoch:
@@ -191,6 +177,25 @@ def run_trainer(
         raise NotFinite(
             f"{error} Training stops. {kept} Try a lower learning rate, gradient_clip, or precision '32'."
         ) from None
+
+
+def _told(error: Exception, folder: RunFolder, go_on: str) -> str | None:
+    """What is said of an error of the disk or the memory; None of any other."""
+    if is_out_of_memory(error):
+        return (
+            f"There is not enough memory ({first_line(error):.160}). What was saved before is whole. Free some, or start "
+            f"another run with a smaller --batch-size; this one goes on with: {go_on}"
+        )
+    failed = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(error, InvalidValue | OSError) or not isinstance(failed, OSError):
+        return None
+    if not folder.path.is_dir():
+        return (
+            f"{folder.path} is gone, deleted or moved while it was trained into; what it held is all there is of "
+            "this run."
+        )
+    mend = "Make room" if failed.errno in _NO_ROOM else "Mend that"
+    return f"{first_line(error)} What was saved before is whole. {mend}, and go on with: {go_on}"
 
 
 def _are(trainer: Any) -> str:

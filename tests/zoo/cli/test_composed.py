@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+import zoo
 from zoo.cli import main
 
 
@@ -41,6 +43,17 @@ def test_shows_the_slots_of_a_variant(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["show", "--slots", "attn_cnn_mnist", "--json"]) == 0
     slots = json.loads(capsys.readouterr().out)
     assert {slot["kind"] for slot in slots} == {"conv", "branch", "block", "stage"}
+
+
+def test_shows_the_slots_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As those of the backbone that its spec names."""
+    zoo.save(zoo.compose("plain_cnn(widths=[4, 8])"), tmp_path / "m.safetensors")
+    assert main(["show", "--slots", str(tmp_path / "m.safetensors")]) == 0
+    shown = capsys.readouterr().out
+    assert main(["show", "--slots", "plain_cnn(widths=[4, 8])"]) == 0
+    tree = capsys.readouterr().out
+    assert shown.splitlines()[1:] == tree.splitlines()[1:]
+    assert len(tree.splitlines()) > 4
 
 
 def test_what_a_spec_leaves_to_the_data_is_as_for_any(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,8 @@ def test_the_list_says_all_that_is_known_without_the_network(
     rows = json.loads(command("registry", "list", "--json").out)
     assert [row["id"] for row in rows] == ["attn-zoo", "tests", None, None]
     assert rows[3]["problem"] == "never fetched"
+    assert 0 <= rows[1]["age"] < 60
+    assert rows[0]["age"] is None
 
 
 def test_a_refresh_is_of_one_or_all(command, mirror):

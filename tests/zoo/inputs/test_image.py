@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 
 from zoo import InvalidValue
 from zoo.inputs import make_transform
+from zoo.inputs.image import QUIET
 from zoo.spec import ImageInput
 
 
@@ -225,3 +229,34 @@ def test_a_program_is_no_image(tmp_path: Path) -> None:
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     with pytest.raises(InvalidValue, match="is no image file that can be read"):
         transformed(path)
+
+
+def test_reading_in_threads_leaves_warnings_as_they_were() -> None:
+    """Whoever leaves last puts back what was there before the first came; meanwhile only Pillow is silent."""
+    before, step = list(warnings.filters), Barrier(2)
+
+    def first() -> None:
+        with QUIET:
+            step.wait()  # the second has come
+            step.wait()
+        step.wait()  # and stays when the first has gone
+
+    def second() -> None:
+        with QUIET:
+            step.wait()
+            step.wait()
+            step.wait()
+            with pytest.warns(UserWarning, match="of ours"):
+                warnings.warn("of ours", stacklevel=1)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result(timeout=60)
+    assert warnings.filters == before
+
+
+def test_a_note_that_cannot_be_read_is_no_news(tmp_path: Path) -> None:
+    """Pillow warns of it; warnings are errors in these tests."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (4, 4)).save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01" * 9)
+    assert transformed(str(path)).shape == (3, 4, 4)

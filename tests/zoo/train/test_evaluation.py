@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 import zoo
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, ZooError
 from zoo.train.data.dataset import Data
-from zoo.train.data.splits import ImageSplit
+from zoo.train.data.splits import ImageSplit, SequenceSplit
 from zoo.train.evaluation import evaluate, together
 from zoo.train.normalization import Normalization
 
@@ -75,3 +76,43 @@ def test_a_loss_that_is_no_number_is_no_figure(
         model.classifier.weight[0, 0] = float("nan")
     with pytest.raises(InvalidValue, match="loss is nan: its weights are those of a training that"):
         evaluate(model, data.test)
+
+
+def test_batches_become_smaller_until_memory_is_enough(
+    data: Data, new_model: Callable[[], zoo.Model]
+) -> None:
+    """By halves, with the same figures; where not even one sample has room it is said."""
+    model, sizes = new_model(), list[int]()
+    expected = evaluate(model, data.test)
+
+    def fill(room: int) -> Any:
+        def refuse(_module: Any, inputs: tuple[torch.Tensor]) -> None:
+            sizes.append(len(inputs[0]))
+            if sizes[-1] > room:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+        return model.register_forward_pre_hook(refuse)
+
+    hook = fill(room=10)
+    score = evaluate(model, data.test)
+    assert sizes == [30, 30, 30, 16, 8, 8, 8, 6]
+    assert (score.accuracy, score.samples) == (expected.accuracy, 30)
+    assert score.loss == pytest.approx(expected.loss)
+    with pytest.raises(ZooError, match="not enough memory to measure 12 samples at a time"):
+        evaluate(model, data.test, batch_size=12)
+    hook.remove()
+    hook = fill(room=0)
+    with pytest.raises(ZooError, match="not enough memory to measure 1 sample at a time"):
+        evaluate(model, data.test)
+    hook.remove()
+    model.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        evaluate(model, data.test)
+
+
+def test_no_samples_are_no_figure(data: Data, new_model: Callable[[], zoo.Model]) -> None:
+    """Of images as of sequences."""
+    none = torch.empty(0, dtype=torch.int64)
+    for split in (ImageSplit(data.test.images[:0], none), SequenceSplit.pack([], none)):
+        with pytest.raises(InvalidValue, match="Got 0 samples"):
+            evaluate(new_model(), split)

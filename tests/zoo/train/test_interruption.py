@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -326,3 +327,22 @@ def test_a_signal_that_is_ignored_stays_so(
     finally:
         signal.signal(signal.SIGINT, before)
     assert_same(folder, whole)
+
+
+def test_processes_on_gpus_ask_each_other_now_and_then(tmp_path: Path) -> None:
+    """To ask makes them wait; all ask before the same batch. Alone, or on a processor, each batch asks."""
+    interruption_ = interruption.Interruption(tmp_path / "last.ckpt", lambda _: None)
+    asked = list[int]()
+
+    def trainer(device: str, processes: int) -> Any:
+        def decide(_own: bool, *, all: bool) -> bool:  # noqa: A002 - Lightning's
+            return not all
+
+        strategy = SimpleNamespace(root_device=torch.device(device), reduce_boolean_decision=decide)
+        return SimpleNamespace(strategy=strategy, world_size=processes)
+
+    for device, processes in (("cuda", 2), ("cuda", 1), ("cpu", 2)):
+        batches = range(1, 61)
+        found = [n for n in batches if interruption_._all_asked(trainer(device, processes), n)]
+        asked.append(len(found))
+    assert asked == [3, 60, 60]

@@ -40,12 +40,14 @@ spec:
   head: {name: max, dropout: 0.3}
 recipe: {epochs: 3, batch_size: 16, augment: [word_dropout], average: 0.9, schedule: cosine, seed: 1}
 """
-# And with all that a step may do to weights, and norms that keep statistics.
+# And with all that a step may do to weights, norms that keep statistics, and gates of one number.
 IMAGE_SPEC = """\
 spec:
   input: {kind: image, channels: 3, size: [8, 8]}
   backbone: {name: plain_cnn, widths: [4, 8], depths: [1, 1]}
-  attention: {name: se, slot: stage, reduction: 2}
+  attention:
+    - {name: se, slot: stage, reduction: 2, start: identity}
+    - {name: pam, slot: last}
   head: {name: avg}
 recipe: {epochs: 3, batch_size: 16, learning_rate: 0.01, gradient_clip: 0.1, channels_last: true, seed: 1}
 """

@@ -198,3 +198,18 @@ def test_nothing_in_a_step_is_more_precise(
     assert task.sums.dtype == precision
     assert (torch.float64 in precisions.seen) == (precision == torch.float64)
     assert task.train_figures()["train/loss"] > 0
+
+
+def test_samples_are_augmented_alike_at_any_precision(new_model: Callable[[], zoo.Model]) -> None:
+    """Autocast would place the pixels of a turned image by 8 bits."""
+    recipe = Recipe.from_data({"augment": ["affine"], "precision": "bf16"})
+    images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
+    seen = []
+    task = Task(new_model(), recipe, 10)
+    task.normalize = lambda x: seen.append(x) or x.float()  # type: ignore[assignment, func-returns-value]
+    for enabled in (False, True):
+        task.generator.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            task.training_step(Batch(images, torch.zeros(4, dtype=torch.int64)), 1)
+    assert torch.equal(*seen)
+    assert not torch.equal(seen[0], images)

@@ -69,7 +69,7 @@ def test_more_processes_than_devices_are_refused(device: str | None) -> None:
     asked = None if device is None else torch.device(device)
     six = Processes(rank=0, size=6, local_size=6)
     with pytest.raises(
-        InvalidValue, match=r"6 processes .* has 4 GPUs\. Start as many .* --device cpu"
+        InvalidValue, match=r"6 processes .* sees 4 GPUs\. Start as many .* --device cpu"
     ):
         trainer_devices(asked, six)
     assert trainer_devices(torch.device("cpu"), six)["devices"] == 6
@@ -81,7 +81,7 @@ def test_without_a_gpu_several_processes_share_the_processor(
     """Unless a GPU was asked for."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert trainer_devices(None, FOUR)["devices"] == 4
-    with pytest.raises(InvalidValue, match="has 0 GPUs"):
+    with pytest.raises(InvalidValue, match="sees 0 GPUs"):
         trainer_devices(torch.device("cuda"), FOUR)
 
 

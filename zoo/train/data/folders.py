@@ -6,6 +6,7 @@ dev) and test (testing), in capitals or not; and for sounds `{label}_{speaker}_{
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import zlib
@@ -130,7 +131,7 @@ def _in_archive(path: Path) -> list[File]:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:  # read at once: going back in a packed file is slow
                     found.append(File(PurePosixPath(member.name), file.read()))
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InvalidValue(f"{path} cannot be read as a tar file: {error}.") from None
     return _without_top(found)
 

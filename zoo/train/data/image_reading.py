@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from zoo.errors import InvalidValue, are, counted, some
-from zoo.inputs.image import ImageTransform
+from zoo.inputs.image import QUIET, ImageTransform
 from zoo.spec import ImageInput
 from zoo.train.data.dataset import image_fields, input_block
 from zoo.train.data.listing import Listing
@@ -105,8 +104,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Height and width of an image that `decode` has turned as its camera noted."""
     if image.format == "TIFF":  # whose size is that of the image turned
         return image.height, image.width
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a note that cannot be read is no note
+    with QUIET:
         # Not by the format's own method: that of PNG reads all pixels, to look for a note behind them.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
     return (image.width, image.height) if orientation in _LYING else (image.height, image.width)

@@ -22,6 +22,7 @@ FORMS = (
     "a text file with a label and a sentence a line",
     "folder/train|validation|test.csv, .tsv or .txt",
 )
+_ENDING = re.compile(r"(\.tar)?\.[^.]*\Z")
 _FEW = 10  # classes that there may be, however few the texts
 _TEXTS = (*SEPARATORS, ".txt")
 
@@ -58,9 +59,13 @@ def at_path(path: Path, request: DataRequest) -> Listing:
 
 
 def name_at(path: Path) -> str:
-    """What the data at a path are called, before anything is held out."""
-    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().name.partition(".")[0].lower()).strip("-")
-    return name or "data"
+    """What the data at a path are called, before anything is held out: never as a data set that has a name."""
+    from zoo.train.data import KNOWN
+
+    path = path.resolve()
+    text = path.name.lower() if path.is_dir() else _ENDING.sub("", path.name.lower())
+    name = re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "data"
+    return f"own-{name}" if name in KNOWN else name
 
 
 def _texts(path: Path) -> dict[Path, str | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -118,6 +120,21 @@ def test_an_archive_is_read_like_its_folder(
     ]
     for name in ("a.tar.gz", "b.tgz"):
         assert [(file.path, file.content) for file in find_files(tmp_path / name)] == plain
+
+
+def test_an_archive_that_is_damaged_inside_is_told(tmp_path: Path, make_files: MakeFiles) -> None:
+    """Its beginning is sound, so that it is known for one."""
+    make_files(tmp_path / "d", {"cat/1.png": os.urandom(100_000).hex()})
+    path = tmp_path / "a.tar.xz"
+    with tarfile.open(path, "w:xz") as archive:
+        archive.add(tmp_path / "d", "d")
+    content = bytearray(path.read_bytes())
+    content[50_000:50_400] = bytes(400)
+    path.write_bytes(content)
+    with pytest.raises(
+        InvalidValue, match=r"a\.tar\.xz cannot be read as a tar file: Corrupt input"
+    ):
+        find_files(path)
 
 
 def test_links_to_folders_are_followed(tmp_path: Path, make_files: MakeFiles) -> None:

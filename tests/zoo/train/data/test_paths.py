@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import InvalidValue
-from zoo.train.data.paths import FORMS, at_path
+from zoo.train.data.paths import FORMS, at_path, name_at
 from zoo.train.data.request import DataRequest
 
 MakeFiles = Callable[[Path, Mapping[str, bytes | str]], Path]
@@ -113,3 +113,24 @@ def test_a_text_without_an_ending_may_be_utf_16(tmp_path: Path) -> None:
     (tmp_path / "sentences").write_bytes("a très bien\nb mal\n".encode("utf-16"))
     listing = at_path(tmp_path / "sentences", REQUEST)
     assert [item.content for item in listing.items] == ["très bien", "mal"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("photos", "photos"),
+        ("My Photos", "my-photos"),
+        ("photos.2023/", "photos-2023"),
+        ("photos.tar.gz", "photos"),
+        ("photos.v2.tgz", "photos-v2"),
+        ("reviews.csv", "reviews"),
+        ("mnist", "own-mnist"),
+        ("CIFAR10.tar", "own-cifar10"),
+        ("...", "data"),
+    ],
+)
+def test_data_are_called_by_their_path(tmp_path: Path, path: str, name: str) -> None:
+    """But never as a data set that others know: figures of one would pass for those of the other."""
+    if path.endswith("/"):
+        (tmp_path / path).mkdir()
+    assert name_at(tmp_path / path) == name
