@@ -150,7 +150,5 @@ def first_line(error: Exception) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is not enough memory: Python's, that of a GPU, or that of torch on a CPU."""
-    named = {cls.__name__ for cls in type(error).__mro__}
-    return bool(named & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(
-        error
-    )
+    named = any(cls.__name__ in ("MemoryError", "OutOfMemoryError") for cls in type(error).__mro__)
+    return named or "can't allocate memory" in str(error)

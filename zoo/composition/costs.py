@@ -138,10 +138,7 @@ def example(module: nn.Module, shape: Sequence[int] | None = None) -> Tensor:
     device = next((p.device for p in module.parameters()), None)
     try:
         return torch.zeros(1, *shape, dtype=dtype, device=device)
-    except (
-        RuntimeError,
-        TypeError,
-    ) as error:  # no sequence; a side, or all, beyond torch's integers
+    except (RuntimeError, TypeError) as error:  # no sequence, or beyond torch's integers
         raise InvalidValue(
             f"zoo.cost: no sample has the shape {shape!r:.200}: {first_line(error)}"
         ) from error
