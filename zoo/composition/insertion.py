@@ -67,7 +67,7 @@ class IdentityStart(nn.Module):
         super().__init__()
         self.attention = attention
         self.original = original
-        self.gate = nn.Parameter(torch.zeros(1))
+        self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return exactly y while the gate is 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import InvalidValue, some
+from zoo.errors import InvalidValue
 from zoo.spec import ImageInput, Spec
 from zoo.train.data.dataset import Data
 from zoo.train.data.splits import ImageSplit
@@ -106,7 +106,7 @@ def _check_recipe(model: Model, data: Data, recipe: Recipe, *, compiled: bool) -
             )
 
 
-def check_sharing(model: Model, recipe: Recipe, processes: Processes, *, compiled: bool) -> None:
+def check_sharing(recipe: Recipe, processes: Processes, *, compiled: bool) -> None:
     """See that a model can be shared out.
 
     Raises:
@@ -119,12 +119,6 @@ def check_sharing(model: Model, recipe: Recipe, processes: Processes, *, compile
         )
     if compiled:
         raise InvalidValue("--shard and --compile do not go together; leave one of them out.")
-    whole = [name for name, parameter in model.named_parameters() if not parameter.ndim]
-    if whole:
-        raise InvalidValue(
-            f"What is shared out has an axis to be cut along, which {some(whole)} lacks: give it the shape (1,), or leave "
-            "--shard out."
-        )
     if recipe.average is not None:
         raise InvalidValue(
             "The recipe's average keeps a whole copy of the weights in each process; leave it out, or --shard."

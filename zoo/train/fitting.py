@@ -91,7 +91,7 @@ def fit(
     check_fit(model, data, recipe, compiled=compiled)
     processes = Processes.here()
     if shared:
-        check_sharing(model, recipe, processes, compiled=compiled)
+        check_sharing(recipe, processes, compiled=compiled)
     devices = trainer_devices(device, processes, shared=shared)
     train = EpochBatches(data.train, recipe.batch_size, seed=recipe.seed, processes=processes)
     validation = WholeSplit(data.validation, recipe.batch_size, processes=processes)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import distributed
+from torch import distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
@@ -49,6 +49,7 @@ class SharedTask(Task):
         super().__init__(model, recipe, steps)
         # To be saved, by the first. In a list, or its weights would be trained, too.
         self._copy = [deepcopy(model)] if Processes.here().first else []
+        _give_axes(self.model)
 
     def configure_model(self) -> None:
         """Share the model out, now that the processes know each other."""
@@ -81,6 +82,16 @@ class SharedTask(Task):
             self.model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
         )
         for copy in self._copy:
-            copy.load_state_dict(weights)
+            copy.load_state_dict(weights)  # which takes a vector of one number for a number
             return copy
         return self.model
+
+
+def _give_axes(model: nn.Module) -> None:
+    """Make vectors of parameters that are one number, such as gates: FSDP cuts along an axis."""
+    made: dict[nn.Parameter, nn.Parameter] = {}
+    for module in model.modules():
+        for name, number in list(module.named_parameters(recurse=False)):
+            if not number.ndim:
+                vector = nn.Parameter(number.detach().reshape(1), number.requires_grad)
+                setattr(module, name, made.setdefault(number, vector))

@@ -47,7 +47,7 @@ class GaussianContext(nn.Module):
         self.channels = channels
         self.ndim = ndim
         self.width = width
-        self.theta = nn.Parameter(torch.zeros(1)) if is_learnable else None
+        self.theta = nn.Parameter(torch.zeros(())) if is_learnable else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with its channels weighed."""

@@ -43,7 +43,7 @@ class ChannelReading(nn.Module):
         self.channels = channels
         self.ndim = ndim
         self.use_distance = use_distance
-        self.beta = nn.Parameter(torch.zeros(1))
+        self.beta = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with beta times what each channel has read added."""

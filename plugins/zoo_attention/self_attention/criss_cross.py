@@ -61,7 +61,7 @@ class CrissCrossAttention(nn.Module):
         self.query = nn.Linear(channels, width)
         self.key = nn.Linear(channels, width)
         self.value = nn.Linear(channels, channels)
-        self.gamma = nn.Parameter(torch.zeros(1)) if use_gamma else None
+        self.gamma = nn.Parameter(torch.zeros(())) if use_gamma else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with what each position has read added."""
@@ -113,5 +113,5 @@ class CrissCrossAttention(nn.Module):
         weights = torch.cat([row, column], 3).softmax(3).to(value.dtype)
         row, column = weights[..., :width], weights[..., width:]
         read = row @ value + torch.einsum("nhwg,ngwc->nhwc", column, value)
-        read = read if self.gamma is None else read * self.gamma.to(read.dtype)
+        read = read if self.gamma is None else read * self.gamma
         return h + read.to(h.dtype), row, column

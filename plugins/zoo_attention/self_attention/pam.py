@@ -51,7 +51,7 @@ class PositionAttention(nn.Module):
         self.query = nn.Linear(channels, width, bias=use_bias)  # the paper's C
         self.key = nn.Linear(channels, width, bias=use_bias)  # B
         self.value = nn.Linear(channels, channels, bias=use_bias)  # D
-        self.alpha = nn.Parameter(torch.zeros(1))
+        self.alpha = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with alpha times what each position has read added."""

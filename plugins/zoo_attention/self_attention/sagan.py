@@ -64,7 +64,7 @@ class SelfAttentionGAN(nn.Module):
         self.g = nn.Linear(channels, width, bias=False)
         self.h = nn.Linear(channels, value_width, bias=False)
         self.v = nn.Linear(value_width, channels, bias=False)
-        self.gamma = nn.Parameter(torch.zeros(1))
+        self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return x with gamma times what each position has read added."""
@@ -76,8 +76,8 @@ class SelfAttentionGAN(nn.Module):
             value, _ = halving.halved(value, x, mask)
         else:
             kept = mask
-        read = self.v(reading.attend(query, key, value, kept, scale=1.0))
-        return x + reading.as_map(read * self.gamma.to(read.dtype), x)
+        read = reading.attend(query, key, value, kept, scale=1.0)
+        return x + reading.as_map(self.v(read) * self.gamma, x)
 
     def attention_map(self, x: Tensor, mask: Tensor | None = None) -> AttentionMap:
         """Return how much each position is read: the mean over real queries, summing to 1.

@@ -508,18 +508,6 @@ def test_what_cannot_be_shared_out_is_refused(
     assert not folder.exists()
 
 
-def test_a_parameter_without_an_axis_cannot_be_shared_out(
-    data: Data, new_model: NewModel, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None of ours is; one of a plug-in is named."""
-    monkeypatch.setattr(Processes, "here", lambda: Processes(rank=0, size=2, local_size=2))
-    model = new_model()
-    model.head.scale = torch.nn.Parameter(torch.ones(()))
-    with pytest.raises(InvalidValue, match=r"head\.scale lacks: give it the shape \(1,\)"):
-        fit(model, data, RECIPE, RunFolder(folder), shared=True)
-    assert not folder.exists()
-
-
 def test_models_that_take_no_mask_are_refused_for_several_lengths(folder: Path) -> None:
     """With the part that cannot honour one."""
     data = _sequences("text")
