@@ -48,7 +48,7 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
         raise InvalidValue("--finetune and --start both say where to begin; give one.")
     repeated = check_reproducible(subject.version, args) if args.reproduce else None
     Recipe.from_data({**subject.recipe, **overrides(args)})
-    prepare(args)
+    device = prepare(args)
     from zoo.train.agreement import complete_spec
 
     origin = find_origin(args, subject)
@@ -78,7 +78,15 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     measured = repeated is not None or args.plan
     measure = None if measured else evaluation(folder.path, vars(args))
     code, fitted = fit_run(
-        model, data, recipe, folder, args, about=about, measure=measure, notes=notes
+        model,
+        data,
+        recipe,
+        folder,
+        args,
+        device=device,
+        about=about,
+        measure=measure,
+        notes=notes,
     )
     if fitted is not None and repeated is not None:
         compare(repeated, fitted, data)

@@ -24,7 +24,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
     from zoo.train.recipe import Recipe
 
     run, output = folder.read(), folder.path
-    prepare(args)
+    device = prepare(args)
     from zoo.train.data.classes import by_name
     from zoo.train.resuming import check_data, under_its_name
     from zoo.weights import without_pretrained
@@ -67,7 +67,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
         "root": args.root or request.root,
     }
     measure = None if args.plan else evaluation(output, said)
-    return fit_run(model, data, recipe, folder, args, about=None, measure=measure)[0]
+    return fit_run(model, data, recipe, folder, args, device=device, about=None, measure=measure)[0]
 
 
 def _found(args: Namespace, noted: DataRequest, folder: RunFolder) -> DataRequest:

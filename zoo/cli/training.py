@@ -27,8 +27,12 @@ def overrides(args: Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
 
 
-def prepare(args: Namespace) -> None:
-    """Import what trains, which takes seconds: mistakes in what was asked are found before."""
+def prepare(args: Namespace) -> torch.device | None:
+    """Import what trains, which takes seconds: mistakes in what was asked are found before.
+
+    Returns:
+        The device that was asked for, if any.
+    """
     from zoo.train import require_lightning
     from zoo.train.processes import Processes
     from zoo.train.processor import prepare_processor
@@ -43,10 +47,10 @@ def prepare(args: Namespace) -> None:
 
         usual = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         check_compiler(device or usual)
+    return device
 
 
 def _device(args: Namespace) -> torch.device | None:
-    """The device that was asked for, if any."""
     from zoo.cli.machine import open_device
     from zoo.train.processes import Processes
     from zoo.train.trainer import trainer_devices
@@ -84,6 +88,7 @@ def fit_run(
     folder: RunFolder,
     args: Namespace,
     *,
+    device: torch.device | None,
     about: dict[str, Any] | None,
     measure: str | None,
     notes: Sequence[str] = (),
@@ -96,6 +101,7 @@ def fit_run(
         recipe: How.
         folder: Where the run is kept.
         args: Of the command.
+        device: Where to train, as `prepare` gave it.
         about: What to note of a new run; None goes on with the one that is there.
         measure: The command that measures the model, to be said at the end; None where it is not.
         notes: What a user should know of it, beside what there is to say of the data.
@@ -132,7 +138,7 @@ def fit_run(
             folder,
             run=about,
             resume=about is None,
-            device=_device(args),
+            device=device,
             compiled=args.compile,
             shared=args.shard,
             progress=sys.stdout is not None and sys.stdout.isatty(),

@@ -20,6 +20,7 @@ from zoo.registry import INDEX, normal_base
 from zoo.registry.editing import change_index, check_metrics, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
 from zoo.registry.requirements import satisfies
+from zoo.registry.schema import is_newer
 from zoo.registry.staging import check_target, check_writable, target_of
 from zoo.spec import Spec
 from zoo.store import blob_name
@@ -138,10 +139,9 @@ def _check_interface(
     """
     versions = data["variants"].get(name, {"versions": {}})["versions"] if number.major else {}
     for text, other in versions.items():
-        same_line = VersionNumber.parse(text).major == number.major
-        if not same_line or other.get("status", {}).get("yanked"):
+        if is_newer(other) or VersionNumber.parse(text).major != number.major:
             continue
-        if changed := _changed(other, entry):
+        if "yanked" not in other.get("status", {}) and (changed := _changed(other, entry)):
             raise RegistryError(
                 f"{name}@{number} has other {changed} than {name}@{text} in {base}, and whoever asks for "
                 f"{name}@{number.major} relies on them. Publish it as {name}@{number.major + 1}.0.0."

@@ -95,7 +95,7 @@ def check_schema(data: Any, source: str) -> None:
     Raises:
         RegistryError: It is.
     """
-    if _is_newer(data):
+    if is_newer(data):
         raise RegistryError(
             f"{source}: schema {data['schema']}; this version reads up to {SCHEMA}. Upgrade attn-zoo."
         )
@@ -125,7 +125,7 @@ def read_variant(
     _name(name, source, lines, at)
     variant: Variant = _convert(data, Variant, source, lines, at)
     for text, version in variant.versions.items():
-        if _is_newer(version):
+        if is_newer(version):
             skipped.append(
                 f"{name}@{text!r:.40} has schema {version['schema']}; upgrade attn-zoo to use it"
             )
@@ -151,7 +151,8 @@ def _row(name: str, text: str, data: Any, source: str, lines: Lines, *, summary:
     return Row(name, number, summary, entry, spec, data)
 
 
-def _is_newer(data: Any) -> bool:
+def is_newer(data: Any) -> bool:
+    """Whether a registry, or a version in it, is of a newer schema, so that nothing else is known of it."""
     return isinstance(data, Mapping) and type(data.get("schema")) is int and data["schema"] > SCHEMA
 
 

@@ -77,7 +77,8 @@ def fit(
         report: Called with a line for people after each epoch.
 
     Raises:
-        InvalidValue: Model, data and recipe do not fit each other, `folder` holds another run, or there is no such device.
+        InvalidValue: Model, data and recipe do not fit each other, `folder` holds another run, or Lightning cannot train
+            on the device.
         Interrupted: Ctrl-C was pressed, or SIGTERM came.
         MissingExtra: Lightning is not installed.
     """

@@ -133,9 +133,7 @@ class RunFolder:
                 yield
         finally:
             self._is_reserved = False
-            with suppress(
-                OSError
-            ):  # whatever was begun, or reserved by others, left something in it
+            with suppress(OSError):  # what was begun in it, or reserved by others, is not empty
                 self.path.rmdir()
 
     def prepare(

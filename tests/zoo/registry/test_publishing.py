@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -367,6 +368,19 @@ def test_within_a_major_number_a_model_stays_what_it_is(
     publish(other, root, "2.0.0")
     publish(first, root, "0.1.0")
     publish(other, root, "0.2.0")
+
+
+def test_a_version_of_a_newer_schema_binds_nobody(file: Path, tmp_path: Path) -> None:
+    """Nothing is known of it, not even that its number is one; it stays as it is."""
+    root = tmp_path / "zoo"
+    publish(file, root)
+    index = root / "registry.yaml"
+    newer = "      1.x:\n        schema: 99\n        recipes: [1]\n"
+    index.write_text(index.read_text() + newer)
+    publish(file, root, "1.0.1")
+    data = yaml.safe_load(index.read_text())
+    assert data["variants"]["our_cnn"]["versions"]["1.x"] == {"schema": 99, "recipes": [1]}
+    assert "1.0.1" in data["variants"]["our_cnn"]["versions"]
 
 
 def test_a_withdrawn_version_binds_nobody(file: Path, tmp_path: Path) -> None:

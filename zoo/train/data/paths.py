@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 from zoo.errors import InvalidValue, counted
+from zoo.train.data import KNOWN
 from zoo.train.data.decoding import MARKS
 from zoo.train.data.folders import IMAGES, SOUNDS, SPLIT_NAMES, find_files, list_files
 from zoo.train.data.listing import Item, Listing
@@ -60,8 +61,6 @@ def at_path(path: Path, request: DataRequest) -> Listing:
 
 def name_at(path: Path) -> str:
     """What the data at a path are called, before anything is held out: never as a data set that has a name."""
-    from zoo.train.data import KNOWN
-
     path = path.resolve()
     text = path.name.lower() if path.is_dir() else _ENDING.sub("", path.name.lower())
     name = re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "data"
