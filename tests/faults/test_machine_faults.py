@@ -120,7 +120,7 @@ def test_an_interrupt_from_the_keyboard(serve: Serve, blob: Blob, store: Cache) 
     while not (parts(store) and parts(store)[0].stat().st_size == blob.size // 2):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     assert parts(store)[0].read_bytes() == blob.content[: blob.size // 2]
 
@@ -175,7 +175,7 @@ def test_a_process_that_holds_the_lock_and_does_nothing(
     with turn(store, blob.sha256, has_come=lambda: False, stuck=1):
         path = fetch_blob(server.place(), blob.sha256, blob.size, store, patience=quick)
     assert path.read_bytes() == blob.content
-    assert 0.5 < time.monotonic() - begin < 5
+    assert 0.5 < time.monotonic() - begin < 25
 
 
 def test_a_process_that_gets_on_is_waited_for(blob: Blob, store: Cache, quick: Patience) -> None:

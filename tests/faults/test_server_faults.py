@@ -319,7 +319,7 @@ def test_a_stall_before_the_first_byte(serve: Serve, fetch: Fetch, quick: Patien
     begin = time.monotonic()
     with pytest.raises(Unavailable, match=r"did not go on in time.*Tried 3 times"):
         fetch(server.place(read=0.1))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25
 
 
 def test_a_stall_after_the_first_bytes(
@@ -370,7 +370,7 @@ def test_a_drip_of_one_byte_each_fifth_of_a_second(
     begin = time.monotonic()
     with pytest.raises(Unavailable, match=r"bytes came in 0\.\d s, which is too slow to wait for"):
         fetch(serve(drip))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25
     assert 1 <= kept(store, blob)[0] < 20
 
 
@@ -386,7 +386,7 @@ def test_a_drip_of_headers(serve: Serve, fetch: Fetch) -> None:
     begin = time.monotonic()
     with pytest.raises(Unavailable, match="the server did not go on in time"):
         fetch(serve(drip).place(read=0.2))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25
 
 
 def test_a_drip_of_chunk_sizes(serve: Serve, fetch: Fetch) -> None:
@@ -402,7 +402,7 @@ def test_a_drip_of_chunk_sizes(serve: Serve, fetch: Fetch) -> None:
     begin = time.monotonic()
     with pytest.raises(Unavailable, match="the server did not go on in time"):
         fetch(serve(drip).place(read=0.2))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25
 
 
 # Answers that are something else
@@ -714,7 +714,7 @@ def test_429_with_retry_after(serve: Serve, blob: Blob, fetch: Fetch, good: Any,
 
     begin = time.monotonic()
     assert good(fetch(serve(busy)))
-    assert 1 <= time.monotonic() - begin < 5
+    assert 1 <= time.monotonic() - begin < 25
 
 
 @pytest.mark.parametrize("asked", ["86400", "999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])

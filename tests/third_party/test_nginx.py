@@ -61,7 +61,7 @@ def port(make_registry, tmp_path: Path) -> Iterator[int]:
         yield number
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         assert process.stderr is not None
         process.stderr.close()
 

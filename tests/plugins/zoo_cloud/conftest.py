@@ -33,7 +33,7 @@ def endpoint() -> Iterator[str]:
     )
     assert process.stdout is not None
     yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_it_serves_until_it_is_interrupted(make_registry) -> None:
             assert answer.read() == (registry.root / "registry.yaml").read_bytes()
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert hint == f"Use it: zoo registry add {registry.name} {url}\n"
     assert '127.0.0.1 "GET /registry.yaml HTTP/1.1" 200' in out
@@ -64,7 +64,7 @@ def test_other_addresses_come_with_a_warning(make_registry) -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/registry.yaml", timeout=10).close()
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert "GET" not in out
     assert "zoo: warning: whoever reaches this machine can read this registry" in err
 

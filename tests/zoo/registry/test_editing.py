@@ -187,7 +187,7 @@ def test_what_a_crash_left_behind_is_cleared_away(
         place.replace("registry.yaml", b"", validator=read_draft(place, root).validator or "")
     began = time.monotonic()
     change_index(place, root, adding("b"))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     assert os.listdir(tmp_path) == ["registry.yaml"]
 
 
