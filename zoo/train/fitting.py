@@ -88,6 +88,7 @@ def fit(
     from zoo.train.epoch_state import EpochState
     from zoo.train.interruption import Interruption
     from zoo.train.loading import ResumableBatches, WholeBatches
+    from zoo.train.same_everywhere import SameEverywhere
 
     check_fit(model, data, recipe, compiled=compiled)
     processes = Processes.here()
@@ -120,7 +121,9 @@ def fit(
 
         keeper = KeepBest(partial(save, "best"), folder.write_history, report, compiled=compiled)
         interruption = Interruption(folder.checkpoint, report)
-        others: list[Any] = [Progress(train.batch_size)] if progress else []
+        others: list[Any] = [SameEverywhere(_given(model, data, recipe))]
+        if progress:
+            others.append(Progress(train.batch_size))
         if average is not None:
             others.append(average)
         others += [EpochState(), interruption]
@@ -156,6 +159,14 @@ def fit(
                 )
         of_all(None)  # a process that left while the first one writes would be the end of that, too
     return Fitted(keeper.best, keeper.history, folder.model_path("best"), seconds, had_ended)
+
+
+def _given(model: Model, data: Data, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "data set": (data.labels, len(data.train), len(data.validation), data.digests),
+        "model": model.spec.to_data(),
+        "recipe": recipe.to_data(),
+    }
 
 
 def _task(model: Model, recipe: Recipe, steps: int, *, compiled: bool, shared: bool) -> Task:

@@ -119,6 +119,30 @@ def test_two_processes_train_as_one(how: tuple[str, ...], tmp_path: Path) -> Non
         assert provenance.get("processes", 1) == count
 
 
+OF_ITS_OWN = """\
+import os, sys
+from zoo.cli import main
+sys.exit(main([word.replace("RANK", os.environ["RANK"]) for word in sys.argv[1:]]))
+"""
+
+
+def test_processes_with_other_data_are_refused(tmp_path: Path) -> None:
+    """As if one machine had an older copy: nothing is trained."""
+    write_texts(tmp_path, SPEC, 130)
+    content = (tmp_path / "texts.csv").read_text()
+    (tmp_path / "texts0.csv").write_text(content)
+    (tmp_path / "texts1.csv").write_text(content.replace("film 3", "film 8"))
+    (tmp_path / "train.py").write_text(OF_ITS_OWN)
+    words = ["train", str(tmp_path / "spec.yaml"), "--data", str(tmp_path / "textsRANK.csv")]
+    process = start(
+        *TORCHRUN, "2", str(tmp_path / "train.py"), *words, "--output", str(tmp_path / "run")
+    )
+    errors = process.communicate()[1]
+    assert process.returncode == 1
+    assert "Process 1 was given another data set" in errors
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
 def interrupt_all(launcher: int) -> None:
     """Ctrl-C, which the launcher gets as well and passes on once more."""
     os.killpg(launcher, signal.SIGINT)
