@@ -11,9 +11,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import get_ident
 from typing import Any, Literal
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from zoo import InvalidValue, Slot
@@ -83,8 +85,10 @@ class TimmBackbone(nn.Module):
     def forward_stages(self, x: Tensor) -> list[Tensor]:
         """Map images to one map a stage, in the order of the network."""
         maps: dict[str, Tensor] = {}
+        # Other threads that run this network now come by these hooks, too; compiled code runs none.
+        thread = None if torch.compiler.is_compiling() else get_ident()
         handles = [
-            self.net.get_submodule(path).register_forward_hook(_keep(maps, path))
+            self.net.get_submodule(path).register_forward_hook(_keep(maps, path, thread))
             for path in self.findings().stages
         ]
         try:
@@ -216,8 +220,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _keep(maps: dict[str, Tensor], path: str) -> Any:
+def _keep(maps: dict[str, Tensor], path: str, thread: int | None) -> Any:
     def hook(_module: nn.Module, _args: Any, result: Any) -> None:
-        maps[path] = result if isinstance(result, Tensor) else result[0]
+        if thread is None or thread == get_ident():
+            maps[path] = result if isinstance(result, Tensor) else result[0]
 
     return hook

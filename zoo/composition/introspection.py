@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from threading import get_ident
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import InvalidValue
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.composition.model import Model
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class AttentionMap(NamedTuple):
@@ -63,10 +67,15 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
             "zoo.attention_maps(model, model.transform()(sample).unsqueeze(0))."
         )
     inputs: dict[str, tuple[Any, ...]] = {}
+    thread = get_ident()
 
     def remember(path: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            inputs[path] = (*args, *kwargs.values())
+        # Other threads that run this model now come by here, too, and without keywords where it is being taken off.
+        def hook(
+            _module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] = _NOTHING
+        ) -> None:
+            if thread == get_ident():
+                inputs[path] = (*args, *kwargs.values())
 
         return hook
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,16 @@ def test_forward_stages_gives_one_map_a_stage(
     with torch.no_grad():
         found = backbone.forward_stages(torch.zeros(1, 3, 64, 64))
     assert [tuple(y.shape) for y in found] == [(1, c, side, side) for c, side in maps]
+
+
+def test_threads_that_share_a_backbone_get_their_own_maps() -> None:
+    """Each of its own input, whoever else runs it at the same time."""
+    backbone = TimmBackbone(3, architecture="resnet10t").eval().requires_grad_(False)
+    images = [torch.full((1, 3, 64, 64), float(number)) for number in range(4)]
+    expected = [backbone.forward_stages(image) for image in images] * 10
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(backbone.forward_stages, images * 10))
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("length", [0, 8])

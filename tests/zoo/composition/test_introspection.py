@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,20 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_threads_that_share_a_model_get_their_own_maps() -> None:
+    """Each of its own input, whoever else looks at the same time."""
+    model = zoo.compose("attn_cnn", {"name": "se", "slot": "branch"}, num_classes=2).eval()
+    images = [torch.full((1, 3, 8, 8), float(number)) for number in range(4)]
+
+    def gates(image: torch.Tensor) -> list[torch.Tensor | None]:
+        return [found.channel for found in zoo.attention_maps(model, image).values()]
+
+    expected = [gates(image) for image in images] * 20
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(gates, images * 20))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_what_is_no_batch_or_no_model_is_answered_with_what_is() -> None:
