@@ -10,8 +10,9 @@ import lzma
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import dirname, join, normpath
 from typing import NamedTuple
 
 from zoo.errors import InvalidValue, are, counted, some
@@ -124,16 +125,38 @@ def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
 
 
 def _in_archive(path: Path) -> list[File]:
-    found = []
+    found: dict[str, bytes | str] = {}  # by name: the content, or of a link the name it leads to
     try:
         with tarfile.open(path, "r:*") as archive:
             for member in archive:
-                file = archive.extractfile(member) if member.isfile() else None
-                if file is not None:  # read at once: going back in a packed file is slow
-                    found.append(File(PurePosixPath(member.name), file.read()))
+                name = normpath(member.name)
+                if member.issym():
+                    found[name] = normpath(join(dirname(name), member.linkname))
+                elif member.islnk():
+                    found[name] = normpath(member.linkname)
+                elif (file := archive.extractfile(member)) is not None:
+                    found[name] = file.read()  # at once: going back in a packed file is slow
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InvalidValue(f"{path} cannot be read as a tar file: {error}.") from None
-    return _without_top(found)
+    found.pop(".", None)  # a file without a name
+    return _without_top([File(PurePosixPath(name), _content(path, name, found)) for name in found])
+
+
+def _content(archive: Path, name: str, found: Mapping[str, bytes | str]) -> bytes:
+    """What a file of an archive holds, or the one that a link leads to, by way of others maybe.
+
+    Raises:
+        InvalidValue: It leads to no file of the archive.
+    """
+    content: bytes | str | None = found[name]
+    for _ in found:
+        if isinstance(content, bytes):
+            return content
+        content = found.get(content or "")
+    raise InvalidValue(
+        f"{archive}: {name} is a link to {found[name]!r}, which is no file in it. Pack the files themselves: "
+        "tar --dereference."
+    )
 
 
 def _without_top(files: list[File]) -> list[File]:

@@ -122,6 +122,41 @@ def test_an_archive_is_read_like_its_folder(
         assert [(file.path, file.content) for file in find_files(tmp_path / name)] == plain
 
 
+def test_links_in_an_archive_are_the_files_they_lead_to(
+    tmp_path: Path, make_files: MakeFiles
+) -> None:
+    """In it files with several names are links, too."""
+    make_files(tmp_path / "d", {"cat/1.png": b"one", "pool/5.png": b"two", "dog/0.png": b"three"})
+    (tmp_path / "d/cat/2.png").symlink_to("../pool/5.png")
+    (tmp_path / "d/dog/3.png").symlink_to("../cat/2.png")
+    (tmp_path / "d/dog/4.png").hardlink_to(tmp_path / "d/cat/1.png")
+    with tarfile.open(tmp_path / "d.tar", "w") as archive:
+        archive.add(tmp_path / "d", "d")
+        archive.addfile(tarfile.TarInfo("."))  # a file without a name is none
+    found = {str(file.path): file.content for file in find_files(tmp_path / "d.tar")}
+    assert found == {
+        "cat/1.png": b"one",
+        "cat/2.png": b"two",
+        "dog/0.png": b"three",
+        "dog/3.png": b"two",
+        "dog/4.png": b"one",
+        "pool/5.png": b"two",
+    }
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../../1.png", "../cat", "1.png"])
+def test_links_out_of_an_archive_are_refused(
+    tmp_path: Path, make_files: MakeFiles, target: str
+) -> None:
+    """As those to folders, and to themselves: what they lead to is not read, and they are not left out in silence."""
+    make_files(tmp_path / "d", {"cat/0.png": b"one"})
+    (tmp_path / "d/cat/1.png").symlink_to(target)
+    with tarfile.open(tmp_path / "d.tar", "w") as archive:
+        archive.add(tmp_path / "d", "d")
+    with pytest.raises(InvalidValue, match=r"cat/1\.png is a link to .* Pack the files themselves"):
+        find_files(tmp_path / "d.tar")
+
+
 def test_an_archive_that_is_damaged_inside_is_told(tmp_path: Path, make_files: MakeFiles) -> None:
     """Its beginning is sound, so that it is known for one."""
     make_files(tmp_path / "d", {"cat/1.png": os.urandom(100_000).hex()})
