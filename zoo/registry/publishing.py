@@ -19,10 +19,9 @@ from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry import INDEX, normal_base
 from zoo.registry.editing import change_index, check_metrics, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
+from zoo.registry.interface import check_interface
 from zoo.registry.requirements import satisfies
-from zoo.registry.schema import is_newer
 from zoo.registry.staging import check_target, check_writable, target_of
-from zoo.spec import Spec
 from zoo.store import blob_name
 from zoo.store.patience import PATIENCE, patiently
 
@@ -63,11 +62,11 @@ def publish(
         entry["license"] = license_name
     if metrics:
         entry["metrics"] = {**entry.get("metrics", {}), **metrics}
-    _check_interface(draft.data, name, number, entry, base)
+    check_interface(draft.data, name, number, entry, base)
 
     def add(data: dict[str, Any]) -> None:
         _check_new(data, name, version, base, allow_similar_name=allow_similar_name)
-        _check_interface(data, name, number, entry, base)
+        check_interface(data, name, number, entry, base)
         variant = data["variants"].setdefault(name, {"summary": "", "versions": {}})
         variant["summary"] = summary or variant.get("summary", "")
         variant["versions"][version] = entry
@@ -128,41 +127,6 @@ def _check_new(
             f"{name!r} is one letter from {near!r}, which is in {base} already: whoever slips gets the other "
             "model. Choose another name, or say that it is meant (--allow-similar-name)."
         )
-
-
-def _check_interface(
-    data: dict[str, Any], name: str, number: VersionNumber, entry: dict[str, Any], base: str
-) -> None:
-    """Refuse a version that is not what those of its MAJOR number are: `name@1` must never become another model.
-
-    Before 1.0.0 everything may change.
-    """
-    versions = data["variants"].get(name, {"versions": {}})["versions"] if number.major else {}
-    for text, other in versions.items():
-        if is_newer(other) or VersionNumber.parse(text).major != number.major:
-            continue
-        if "yanked" not in other.get("status", {}) and (changed := _changed(other, entry)):
-            raise RegistryError(
-                f"{name}@{number} has other {changed} than {name}@{text} in {base}, and whoever asks for "
-                f"{name}@{number.major} relies on them. Publish it as {name}@{number.major + 1}.0.0."
-            )
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> str | None:
-    """What of a version's interface is another: tensors, inputs or classes."""
-    there, here = Spec.from_data(before["spec"]), Spec.from_data(after["spec"])
-    if before.get("interface") not in (None, after["interface"]):
-        return "tensors"
-    if _input(there) != _input(here):
-        return "inputs"
-    classes = [(spec.output.width, spec.output.labels) for spec in (there, here)]
-    return "classes" if classes[0] != classes[1] else None
-
-
-def _input(spec: Spec) -> list[Any]:
-    """What a model takes; the means of images follow from those that it was trained on."""
-    fields = ("kind", "channels", "size", "sample_rate")
-    return [getattr(spec.input, field, None) for field in fields]
 
 
 def mistakable(name: str, others: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from zoo.errors import InvalidRef, InvalidValue, RegistryError, UnknownName, nea
 from zoo.refs import ExactRef, Ref
 from zoo.registry import INDEX, normal_base
 from zoo.registry.editing import change_index, open_registry, read_draft
+from zoo.registry.interface import check_interface
 from zoo.registry.staging import check_target, target_of
 
 
@@ -22,7 +23,8 @@ def yank(
         raise InvalidRef(
             f"{text!r:.200}: the registry is said apart; leave {ref.registry!r} and the slash out."
         )
-    if ref.number is None:
+    number = ref.number
+    if number is None:
         raise InvalidRef(
             f"{text!r:.200}: say which version, with its whole number: {ref.name}@1.2.0."
         )
@@ -53,6 +55,8 @@ def yank(
         entry["status"] = status if undo else {**status, "yanked": reason.strip()}
         if not entry["status"]:
             del entry["status"]
+        if undo:  # what came after it may have gone another way
+            check_interface(data, ref.name, number, entry, base)
 
     edit(draft.data)  # refused before anything is laid out
     data = change_index(target_of(place, base, stage, draft), base, edit)

@@ -383,15 +383,36 @@ def test_a_version_of_a_newer_schema_binds_nobody(file: Path, tmp_path: Path) ->
     assert "1.0.1" in data["variants"]["our_cnn"]["versions"]
 
 
-def test_a_withdrawn_version_binds_nobody(file: Path, tmp_path: Path) -> None:
-    """What was withdrawn for being another model may be followed by the right one."""
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A model with other classes than that of `file`."""
+    return zoo.save(zoo.compose("plain_cnn(widths=[4])", num_classes=7), tmp_path / "o.safetensors")
+
+
+def test_a_withdrawn_version_binds_nobody(file: Path, other: Path, tmp_path: Path) -> None:
+    """What was withdrawn for being another model may be followed by the right one, and does not come back then."""
     root = tmp_path / "zoo"
-    wrong = zoo.save(
-        zoo.compose("plain_cnn(widths=[4])", num_classes=7), tmp_path / "w.safetensors"
-    )
-    publish(wrong, root)
+    publish(other, root)
     zoo.yank("our_cnn@1.0.0", registry=root, reason="wrong classes")
     assert str(publish(file, root, "1.0.1")) == "our_cnn@1.0.1"
+    before = tree(root)
+    with pytest.raises(
+        zoo.RegistryError, match=r"our_cnn@1\.0\.0 has other .* than our_cnn@1\.0\.1"
+    ):
+        zoo.yank("our_cnn@1.0.0", registry=root, undo=True)
+    assert tree(root) == before
+
+
+def test_a_pre_release_binds_nobody_and_is_not_bound(
+    file: Path, other: Path, tmp_path: Path
+) -> None:
+    """No `our_cnn@1` stands for one."""
+    root = tmp_path / "zoo"
+    publish(other, root, "1.0.0-rc1")
+    publish(file, root, "1.0.0")
+    publish(other, root, "1.1.0-rc1")
+    with pytest.raises(zoo.RegistryError, match=r"our_cnn@1\.1\.0 has other"):
+        publish(other, root, "1.1.0")
 
 
 def test_a_folder_that_cannot_be_made_is_refused(file: Path, tmp_path: Path) -> None:
