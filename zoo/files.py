@@ -15,6 +15,9 @@ from zoo.errors import InvalidValue, WeightsError
 
 # What file systems say that cannot sync a folder, and need not.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+_BEGIN = (
+    40  # characters of a name that its temporary file begins with; names have at most 255 bytes
+)
 _RESERVATION = ".reserved"
 
 
@@ -39,8 +42,9 @@ def open_to_read(path: Path) -> FileIO:
     """
     try:
         file = open(path, "rb", buffering=0, opener=without_waiting)  # noqa: SIM115 - the caller closes it
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (OSError, ValueError) as error:  # such as a name with a null character
+        why = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{path} cannot be read: {why}.") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise WeightsError(f"{path} cannot be read: it is a pipe or a device, and no file.")
@@ -92,9 +96,10 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             behind; or the file is there, but the disk does not say that its name will stay. The message says
             which.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    # Of os.path, which take what cannot be asked for what is not there.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InvalidValue(f"{path} cannot be written: it is a pipe or a device, and no file.")
-    temporary = path.parent / f".{path.name}.{os.urandom(8).hex()}.tmp"
+    temporary = path.parent / f".{path.name[:_BEGIN]}.{os.urandom(8).hex()}.tmp"
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as file:
@@ -102,10 +107,11 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise InvalidValue(f"{path} cannot be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # such as a name with a null character
+        why = getattr(error, "strerror", None) or error
+        raise InvalidValue(f"{path} cannot be written: {why}.") from error
     finally:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             os.unlink(temporary)
     try:
         sync_folder(path.parent)

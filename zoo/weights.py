@@ -133,6 +133,11 @@ def to_bytes(model: nn.Module, plan: Plan, extra: Mapping[str, Any] | None = Non
             raise InvalidValue(
                 f"The tensor {name!r} is of {tensor.dtype}; a file holds {', '.join(_DTYPES)}."
             )
+        if tensor.is_meta:
+            raise InvalidValue(
+                f"The tensor {name!r} has no values: it is on the device 'meta'. Give it some first, e.g. by "
+                "model.to_empty(device='cpu') and load_state_dict."
+            )
         # A tensor that stands under two names is written twice: each name must load by itself.
         shared = seen.setdefault(tensor.untyped_storage().data_ptr(), name) != name
         tensors[name] = tensor.detach().cpu().contiguous()

@@ -115,6 +115,12 @@ def mel_filters(num_mels: int, *, n_fft: int, sample_rate: int) -> Tensor:
     Raises:
         InvalidValue: A triangle falls between two frequencies.
     """
+    too_many = InvalidValue(
+        f"log_mel: num_mels is {num_mels}, too many for a window of {n_fft} points at {sample_rate} Hz: "
+        "some bands would be empty. Give fewer, or a longer window."
+    )
+    if num_mels > n_fft + 2:  # a frequency lies in two bands at most
+        raise too_many
     frequencies = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     top = 2595 * math.log10(1 + sample_rate / 2 / 700)
     mels = torch.linspace(0, top, num_mels + 2, dtype=torch.float64)
@@ -123,10 +129,7 @@ def mel_filters(num_mels: int, *, n_fft: int, sample_rate: int) -> Tensor:
     falling = (edges[2:] - frequencies[:, None]) / (edges[2:] - edges[1:-1])
     weights = torch.minimum(rising, falling).clamp_min(0)
     if bool((weights.amax(0) == 0).any()):
-        raise InvalidValue(
-            f"log_mel: num_mels is {num_mels}, too many for a window of {n_fft} points at {sample_rate} Hz: "
-            "some bands would be empty. Give fewer, or a longer window."
-        )
+        raise too_many
     return weights.T.unsqueeze(-1).contiguous().float()
 
 

@@ -50,6 +50,25 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         write_atomically(tmp_path / "gone" / "f", b"")
 
 
+@pytest.mark.parametrize("length", [200, 240, 255])
+def test_a_name_may_be_as_long_as_names_are(tmp_path: Path, length: int) -> None:
+    """That of the temporary file is not longer."""
+    write_atomically(tmp_path / ("f" * length), b"content")
+    assert os.listdir(tmp_path) == ["f" * length]
+
+
+@pytest.mark.parametrize("name", ["f" * 256, "f\0g", "ü" * 128])
+def test_what_is_no_name_is_an_error(tmp_path: Path, name: str) -> None:
+    """Too long, or with a null character: whether it is to be written or read."""
+    with pytest.raises(
+        InvalidValue, match=r"cannot be written: (File name too long|embedded null)"
+    ):
+        write_atomically(tmp_path / name, b"content")
+    with pytest.raises(WeightsError, match=r"cannot be read: (File name too long|embedded null)"):
+        read_whole(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     """A pipe here; a device would be as bad."""
     os.mkfifo(tmp_path / "f")
@@ -158,7 +177,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """Nor is a device read, which may never end."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(WeightsError, match="cannot be read: it is a pipe or a device"):
+        with pytest.raises(WeightsError, match=r"cannot be read: it is a pipe or a device"):
             read_whole(path)
 
 

@@ -44,8 +44,8 @@ def begin(args: Namespace, subject: Subject, folder: RunFolder | None = None) ->
     from zoo.train.subject import asked_input
 
     what = args.plan or args.what
-    if args.finetune and args.start is not None:
-        raise InvalidValue("--finetune and --start both say where to begin; give one.")
+    if args.finetune and args.start_from is not None:
+        raise InvalidValue("--finetune and --start-from both say where to begin; give one.")
     repeated = check_reproducible(subject.version, args) if args.reproduce else None
     Recipe.from_data({**subject.recipe, **overrides(args)})
     device = prepare(args)
@@ -112,7 +112,7 @@ def _initial(
 
     if origin.model is None:
         return initial_model(spec, data, recipe), recipe, []
-    _check_same(origin.model.spec, spec, args.start)
+    _check_same(origin.model.spec, spec, args.start_from)
     if not recipe.whiten:
         return origin.model, recipe, []
     note = "the recipe's whiten is left out: the first filters are trained already"

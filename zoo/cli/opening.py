@@ -113,7 +113,7 @@ def subject_of(what: str) -> Subject:
         return read_subject(what)
     if what.endswith(".safetensors"):
         raise InvalidValue(
-            f"{what} is a file with weights, and not a spec. To begin with its weights: zoo train SPEC --start {what}"
+            f"{what} is a file with weights, and not a spec. To begin with its weights: zoo train SPEC --start-from {what}"
         )
     with path_or_ref(what):
         subject = read_subject(what)

@@ -57,7 +57,7 @@ def find_origin(args: Namespace, subject: Subject) -> Origin:
     """What the arguments of `zoo train` say that a training is to begin with."""
     from zoo.train.subject import without_origin
 
-    if args.start is not None:
+    if args.start_from is not None:
         return _file(args, subject)
     if args.finetune:
         return _pretrained(args, subject)
@@ -87,10 +87,10 @@ def _file(args: Namespace, subject: Subject) -> Origin:
     """The weights of a file."""
     from zoo.train.subject import without_origin
 
-    file, spec, version = open_file(Path(args.start)), subject.spec, subject.version
-    before = trained(args.start, file.metadata.get("provenance"))
+    file, spec, version = open_file(Path(args.start_from)), subject.spec, subject.version
+    before = trained(args.start_from, file.metadata.get("provenance"))
     if version is not None and args.reproduce:
-        check_weights(version, args.start, file.digest)
+        check_weights(version, args.start_from, file.digest)
         repeated = trained(args.what, version.provenance)
         before = before if repeated.split_seed is None else repeated
     elif version is not None:

@@ -95,7 +95,7 @@ def train_planned(args: Namespace) -> int:
 
 
 def _check_words(args: Namespace) -> None:
-    for name in ("what", "start", "finetune", "reproduce", *OVERRIDES):
+    for name in ("what", "start_from", "finetune", "reproduce", *OVERRIDES):
         value = getattr(args, name)
         if value is not None and value is not False:
             said = value if name == "what" else f"--{name.replace('_', '-')}"

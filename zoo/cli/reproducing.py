@@ -31,9 +31,9 @@ def check_reproducible(version: Version | None, args: Namespace) -> Version:
     if not isinstance(before, Mapping):
         return version
     digest, ref, pretrained = (before.get(name) for name in ("sha256", "ref", "pretrained"))
-    if digest is not None and args.start is None:
+    if digest is not None and args.start_from is None:
         raise InvalidValue(
-            f"{version.ref} began with the weights of another training; give that file with --start "
+            f"{version.ref} began with the weights of another training; give that file with --start-from "
             f"(sha256 {str(digest)[:12]}...)."
         )
     if ref is not None or pretrained is not None:
@@ -60,7 +60,7 @@ def check_weights(version: Version, start: str, digest: str) -> None:
     expected = before.get("sha256") if isinstance(before, Mapping) else None
     if expected is None:
         raise InvalidValue(
-            f"{version.ref} did not begin with the weights of another training; leave --start out."
+            f"{version.ref} did not begin with the weights of another training; leave --start-from out."
         )
     if digest != expected:
         raise InvalidValue(

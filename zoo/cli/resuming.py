@@ -39,7 +39,7 @@ def resume(args: Namespace, folder: RunFolder) -> int:
     if others:
         mend = "Resume it as it was, or start another run."
         if folder.ended:
-            mend = f"It has ended; to train on, begin another run with --start {folder.model_path('last')}."
+            mend = f"It has ended; to train on, begin another run with --start-from {folder.model_path('last')}."
         raise InvalidValue(f"{output} was started with another recipe: {', '.join(others)}. {mend}")
     if args.what is not None and args.what != run.get("what", args.what):
         raise InvalidValue(f"{output} is a run of {run['what']}, not of {args.what}.")

@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--output", help="folder for the run (default: runs/<name>)")
     parser.add_argument(
-        "--start", metavar="FILE", help="begin with the weights of this file, of the same spec"
+        "--start-from", metavar="FILE", help="begin with the weights of this file, of the same spec"
     )
     parser.add_argument(
         "--finetune",
@@ -91,10 +91,10 @@ def _leave_if_one_of_several(code: int) -> None:
 
 def _train(args: Namespace) -> int:
     if args.resume is not None:
-        for name in ("output", "start", "finetune", "reproduce", "plan", "only"):
+        for name in ("output", "start_from", "finetune", "reproduce", "plan", "only"):
             if getattr(args, name):
                 raise InvalidValue(
-                    f"--resume goes on with a run as it was started; leave --{name} out."
+                    f"--resume goes on with a run as it was started; leave --{name.replace('_', '-')} out."
                 )
         from zoo.cli.resuming import resume
         from zoo.train.run_folder import RunFolder

@@ -16,6 +16,7 @@ _DRAWS = {
     torch.Tensor.bernoulli_,
     torch.Tensor.exponential_,
 }
+_NEW_DRAWS = {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal}
 # Fills of nn.init that reach this mode as a whole: there is no need to compute their bounds.
 _RANDOM_FILLS = {"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"}
 
@@ -23,8 +24,13 @@ _RANDOM_FILLS = {"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"}
 class NoRandomInit(TorchFunctionMode):
     """Within this context in-place random fills leave their tensor as it is (memory never written).
 
-    Holds for the current thread only. Constant fills (zeros, ones) and computed buffers are as always.
+    Holds for the current thread only. Constant fills (zeros, ones) and computed buffers are as always; new tensors of
+    random values are drawn from a generator of this context. The global one stays where it is.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._generator = torch.Generator()
 
     def __torch_function__(
         self,
@@ -37,4 +43,9 @@ class NoRandomInit(TorchFunctionMode):
             return args[0]
         if getattr(func, "__module__", None) == "torch.nn.init" and func.__name__ in _RANDOM_FILLS:
             return (kwargs or {}).get("tensor", args[0] if args else None)
-        return func(*args, **(kwargs or {}))
+        words = kwargs or {}
+        if func in _NEW_DRAWS:
+            device = torch.device(words.get("device") or torch.get_default_device())
+            if device.type == "cpu":  # where alone such a generator can be used
+                words = {"generator": self._generator, **words}
+        return func(*args, **words)

@@ -39,6 +39,8 @@ class After(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name.startswith("__"):  # such as how it is copied, which is its own matter
+                raise
             return getattr(super().__getattr__("module"), name)
 
 

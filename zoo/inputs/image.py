@@ -125,7 +125,9 @@ def _open(sample: Any) -> Image.Image:
     if isinstance(sample, Image.Image):
         try:
             return _upright(sample)
-        except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now
+        except MemoryError:
+            raise
+        except Exception as error:  # as below: it is decoded only now
             raise InvalidValue(f"The image cannot be read: {error}.") from None
     if isinstance(sample, str | os.PathLike):
         return _read(os.fspath(sample), os.fspath(sample))
@@ -160,7 +162,9 @@ def _read(file: str | io.BytesIO, path: str) -> Image.Image:
         raise InvalidValue(f"{path!r} is a folder; give an image file.") from None
     except UnidentifiedImageError:
         raise InvalidValue(f"{path!r} is no image file that can be read.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file PIL's decoders raise whatever comes to hand
         raise InvalidValue(f"The image {path!r} cannot be read: {error}.") from None
 
 

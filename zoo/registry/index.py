@@ -11,9 +11,9 @@ import json
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -74,8 +74,9 @@ class Index:
     def __init__(self, connection: sqlite3.Connection, file: str) -> None:
         self._connection = connection
         self._file = file
-        self._composition = lru_cache(maxsize=1024)(self._find_composition)
-        self._requirement = lru_cache(maxsize=1024)(self._find_requirement)
+        self._compositions: dict[int, tuple[tuple[str, ...], str]] = {}
+        self._requirements: dict[int, dict[str, str]] = {}
+        weakref.finalize(self, connection.close)
         self.id: str
         self.serial: int
         self.id, self.serial = connection.execute("SELECT id, serial FROM head").fetchone()
@@ -179,15 +180,18 @@ class Index:
         entry: dict[str, Any] = self._json(row[0])
         return entry
 
-    def _find_composition(self, number: int) -> tuple[tuple[str, ...], str]:
-        query = "SELECT components, input FROM compositions WHERE id = ?"
-        components, kind = next(self._rows(query, (number,)), (None, ""))
-        return tuple(self._json(components)), kind
+    def _composition(self, number: int) -> tuple[tuple[str, ...], str]:
+        if number not in self._compositions:
+            query = "SELECT components, input FROM compositions WHERE id = ?"
+            components, kind = next(self._rows(query, (number,)), (None, ""))
+            self._compositions[number] = tuple(self._json(components)), kind
+        return self._compositions[number]
 
-    def _find_requirement(self, number: int) -> dict[str, str]:
-        query = "SELECT requires FROM requirements WHERE id = ?"
-        requires: dict[str, str] = self._json(next(self._rows(query, (number,)), (None,))[0])
-        return requires
+    def _requirement(self, number: int) -> dict[str, str]:
+        if number not in self._requirements:
+            query = "SELECT requires FROM requirements WHERE id = ?"
+            self._requirements[number] = self._json(next(self._rows(query, (number,)), (None,))[0])
+        return self._requirements[number]
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         # What a shell hands over may be no text; SQLite takes nothing else.

@@ -83,11 +83,14 @@ def evaluate(model: Model, split: Split, *, batch_size: int | None = None) -> Sc
 
 def _measured(model: Model, split: Split, batch_size: int) -> Score:
     normalize = make_normalization(model.spec.input)
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    weight = next(model.parameters(), torch.empty(0))
+    device = weight.device
     hits, loss = torch.zeros(len(split), dtype=torch.bool), 0.0
     for numbers in all_batches(split, batch_size):
         x, labels, mask = split[numbers]
         x, labels = normalize(x.to(device)), labels.to(device)
+        if x.is_floating_point():
+            x = x.to(weight.dtype)
         scores = (model(x) if mask is None else model(x, mask.to(device))).float()
         hits[numbers] = (scores.argmax(1) == labels).cpu()
         loss += float(functional.cross_entropy(scores, labels, reduction="sum"))

@@ -55,7 +55,8 @@ class RunFolder:
     @property
     def sittings(self) -> int:
         """How often it was begun or resumed so far; each sitting has a log of its own."""
-        return len(list(self.logs.glob("*")))
+        logs = (path.name.rpartition("_")[2] for path in self.logs.glob("sitting_*"))
+        return max((int(number) for number in logs if number.isdecimal()), default=0)
 
     @property
     def is_run(self) -> bool:
@@ -118,8 +119,10 @@ class RunFolder:
         if self._is_reserved:
             yield
             return
+        made = False
         if not resume:
             try:
+                made = not self.path.exists()
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InvalidValue(f"{self.path} cannot be made: {error.strerror}.") from None
@@ -133,8 +136,9 @@ class RunFolder:
                 yield
         finally:
             self._is_reserved = False
-            with suppress(OSError):  # what was begun in it, or reserved by others, is not empty
-                self.path.rmdir()
+            if made:
+                with suppress(OSError):  # what was begun in it, or reserved by others, is not empty
+                    self.path.rmdir()
 
     def prepare(
         self,
@@ -170,7 +174,7 @@ class RunFolder:
             if self.ended:
                 raise InvalidValue(
                     f"{self.path} already holds a run, which has ended. Choose another folder with --output; to begin "
-                    f"with its weights, --start {self.model_path('last')}."
+                    f"with its weights, --start-from {self.model_path('last')}."
                 )
             raise InvalidValue(
                 f"{self.path} already holds a run. Resume it ({self.resume_command}), or choose another folder with "

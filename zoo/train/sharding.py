@@ -40,7 +40,7 @@ class SharedTask(Task):
     """Train a model that is shared out over the processes.
 
     Args:
-        model: The same, whole, in all of them.
+        model: Whole; that of the first process is trained, as DDP does.
         recipe: How.
         steps: As of `Task`.
     """
@@ -52,8 +52,11 @@ class SharedTask(Task):
         _give_axes(self.model)
 
     def configure_model(self) -> None:
-        """Share the model out, now that the processes know each other."""
+        """Share the first process's model out, now that they know each other: each cuts its share out of its own."""
+        self.model.to(self.trainer.strategy.root_device)
         self.model.to(memory_format=torch.contiguous_format)  # FSDP knows no other for weights
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            distributed.broadcast(tensor.detach(), src=0)
         fully_shard(self.model, mesh=self.device_mesh["data_parallel"])  # type: ignore[index]  # Lightning's mesh has names
 
     def on_train_start(self) -> None:

@@ -97,7 +97,7 @@ def test_a_text_model_is_trained_on_with_its_vocabulary(reviews: Path, tmp_path:
     assert first.vocabulary is not None
     assert len(first.vocabulary.tokens()) == 6
     path.write_text(path.read_text().replace("{most: 6}", "{most: 9}"))
-    start = ["--start", tmp_path / "first" / "last.safetensors"]
+    start = ["--start-from", tmp_path / "first" / "last.safetensors"]
     assert _train(path, *words, *start, "--output", tmp_path / "second", epochs=1) == 0
     assert main(["train", "--resume", str(tmp_path / "second"), "--threads", "1"]) == 0
     second = zoo.load(tmp_path / "second" / "last.safetensors")
@@ -168,12 +168,12 @@ def test_a_variant_is_trained_anew_on_other_data(photos: Path, tmp_path: Path) -
     [
         (["plain_cnn + avg", "--reproduce"], "--reproduce needs a version with a recipe"),
         (["attn_cnn_mnist", "--reproduce", "--seed", "3"], "leave the other options out"),
-        (["attn_cnn_small@1.0.0", "--reproduce"], "give that file with --start"),
+        (["attn_cnn_small@1.0.0", "--reproduce"], "give that file with --start-from"),
         (
             ["attn_cnn_mnist", "--reproduce"],
             "trained on mnist, and these data are called my-photos",
         ),
-        (["attn_cnn_mnist", "--finetune", "--start", "x"], "both say where to begin"),
+        (["attn_cnn_mnist", "--finetune", "--start-from", "x"], "both say where to begin"),
         (
             ["image(size=[8, 8]) -> plain_cnn(pretrained=true) + avg"],
             "brings no pretrained weights of its own",

@@ -142,7 +142,7 @@ def test_a_run_that_has_ended_is_said_to_have(
     assert "has ended before, after 1 epoch; nothing was trained now. Best: epoch 1," in printed
     assert f"in {run / 'best.safetensors'}. Measure it on the test split: zoo evaluate" in printed
 
-    start = f"--start {run / 'last.safetensors'}."
+    start = f"--start-from {run / 'last.safetensors'}."
     assert main([*resume, "--epochs", "3", "--seed", "1"]) == 2
     error = " ".join(capsys.readouterr().err.split())
     expected = f"epochs 1 (asked: 3). It has ended; to train on, begin another run with {start}"
@@ -194,7 +194,7 @@ def test_a_training_begins_with_the_weights_of_a_file(
     first = tmp_path / "first" / "last.safetensors"
     words = ("--output", str(tmp_path / "second"), "--learning-rate", "1e-30")
 
-    assert _train(spec, root, "--start", str(first), *words) == 0
+    assert _train(spec, root, "--start-from", str(first), *words) == 0
 
     second = tmp_path / "second" / "last.safetensors"
     before, after = zoo.load(first).state_dict(), zoo.load(second).state_dict()
@@ -211,7 +211,7 @@ def test_a_training_begins_with_the_weights_of_a_file(
     whitening.write_text(SPEC.replace("seed: 1", "seed: 1, whiten: true"))
     words = ("--output", str(tmp_path / "third"), "--learning-rate", "1e-30")
     capsys.readouterr()
-    assert _train(whitening, root, "--start", str(first), *words) == 0
+    assert _train(whitening, root, "--start-from", str(first), *words) == 0
     assert "note: the recipe's whiten is left out" in capsys.readouterr().out
     third = tmp_path / "third" / "last.safetensors"
     assert torch.equal(zoo.load(third).state_dict()[weights[0]], before[weights[0]])
@@ -220,7 +220,9 @@ def test_a_training_begins_with_the_weights_of_a_file(
     other = tmp_path / "other.yaml"
     other.write_text(SPEC.replace("[4, 8]", "[4, 4]"))
     capsys.readouterr()
-    assert _train(other, root, "--start", str(first), "--output", str(tmp_path / "fourth")) == 2
+    assert (
+        _train(other, root, "--start-from", str(first), "--output", str(tmp_path / "fourth")) == 2
+    )
     assert "is of another spec than what is trained" in capsys.readouterr().err
 
 
@@ -244,7 +246,7 @@ def test_a_training_goes_on_with_the_classes_of_a_file(
     )
     file = str(zoo.save(model, tmp_path / "first.safetensors"))
     text = "text_cnn(embedding_dim=4, maps=4, kernel_sizes=[2]) + max"
-    words = ["train", text, "--data", str(data), "--threads", "1", "--start", file]
+    words = ["train", text, "--data", str(data), "--threads", "1", "--start-from", file]
     quick = ["--epochs", "8", "--batch-size", "8", "--learning-rate", "0.1"]
     assert main([*words, *quick, "--output", str(run)]) == 0
     assert "there are samples of 2 of the model's 3 classes" in capsys.readouterr().out
@@ -304,7 +306,7 @@ def test_a_version_is_trained_again_and_compared(
         ("attn_cnn_small@1.0.0", "began with other weights"),
     ):
         words[1] = ref
-        assert main([*words, "--start", str(other), "--output", str(tmp_path / "second")]) == 2
+        assert main([*words, "--start-from", str(other), "--output", str(tmp_path / "second")]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
 
 

@@ -124,7 +124,7 @@ def test_a_training_that_goes_on_keeps_the_splits_of_the_one_before(
     best = seeds.runs[7] / "best.safetensors"
     before = json.loads((seeds.runs[7] / "splits.json").read_text())
     ways: dict[str, tuple[object, ...]] = {
-        "start": (SPEC, "--start", best, "--epochs", 1),
+        "start": (SPEC, "--start-from", best, "--epochs", 1),
         "finetune": (version, "--finetune", "--epochs", 1),
         "reproduce": (version, "--reproduce"),
     }

@@ -39,6 +39,33 @@ def test_what_is_too_large_is_refused_before_it_is_made(make: Any) -> None:
         make()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x[:, None] - x,
+        lambda x: x[:, None] == x,
+        lambda x: torch.outer(x, x),
+        lambda x: torch.where(x[:, None] > x, x, 0),
+        lambda x: torch.stack(torch.meshgrid(x, x, indexing="ij")),
+        lambda x: x.repeat(2**20),
+        lambda x: torch.nn.functional.pad(x, (0, GIB)),
+        lambda x: x.expand(2**20, -1).clone(),
+    ],
+)
+def test_what_tensors_would_grow_to_is_refused_before(make: Any) -> None:
+    """A few of them give many values together; without the limit it would take 1 to 8 GB."""
+    with Allowance("f", 100, 1), pytest.raises(WeightsError, match="f holds another model"):
+        make(torch.zeros(2**15))
+
+
+def test_views_that_look_large_are_made() -> None:
+    """They take no memory."""
+    with Allowance("f", 100, 1):
+        x = torch.zeros(2**15).expand(2**30, -1)
+        assert x.T.unflatten(1, (2**15, -1)).shape == (2**15, 2**15, 2**15)
+        assert x[:2, :3].clone().shape == (2, 3)
+
+
 def test_many_small_tensors_are_refused_too() -> None:
     """Each takes little, and their modules much."""
     with Allowance("f", 0, 10), pytest.raises(WeightsError, match="It is not built"):

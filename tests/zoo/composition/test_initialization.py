@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import zoo
 from zoo.composition.initialization import NoRandomInit
 
 
@@ -31,6 +34,40 @@ def test_random_fills_draw_nothing() -> None:
                 assert fill(held) is held
         assert torch.equal(held, torch.full((4, 4), 3.0))
         nn.init.trunc_normal_(held)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: torch.rand(3),
+        lambda: torch.randn(2, 2, dtype=torch.float64),
+        lambda: torch.randint(5, (3,)),
+        lambda: torch.randperm(4, device="cpu"),
+        lambda: torch.normal(0.0, 1.0, (2,)),
+    ],
+)
+def test_new_tensors_are_drawn_elsewhere(draw: Callable[[], torch.Tensor]) -> None:
+    """They have values, and the global generator is where it was."""
+    before = torch.get_rng_state()
+    with NoRandomInit():
+        assert draw().isfinite().all()
+        with torch.device("meta"):
+            torch.randn(3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("slot", ["branch", "conv"])
+@pytest.mark.parametrize("name", [row.name for row in zoo.list_components("attention")])
+def test_no_attention_draws_where_its_weights_come_from_a_file(
+    name: str, slot: str, tmp_path: Path
+) -> None:
+    """Whatever its constructor calls."""
+    model = zoo.compose(
+        {"name": "attn_cnn", "widths": [16], "depths": [1]}, {"name": name, "slot": slot}
+    )
+    before = torch.get_rng_state()
+    zoo.load(zoo.save(model, tmp_path / "mine.safetensors"))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -231,6 +231,13 @@ def test_what_stands_behind_a_module_lets_its_attributes_be_found() -> None:
         _ = after.nothing
 
 
+def test_a_module_that_says_how_it_is_copied_is_not_copied_alone() -> None:
+    """Traced ones do: the attention behind it is copied, too."""
+    after = After(torch.fx.symbolic_trace(nn.Conv2d(3, 4, 1)), nn.Conv2d(4, 4, 1))
+    twin = copy.deepcopy(after)
+    assert list(twin.state_dict()) == list(after.state_dict())
+
+
 def _found(name: str, names: Any) -> str:
     """The name of a tensor after insertion: a replaced convolution stands one level deeper."""
     if name in names:

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from zoo import InvalidValue
 from zoo.inputs import make_transform
@@ -221,6 +222,25 @@ def test_an_image_that_cannot_be_decoded_is_refused(tmp_path: Path) -> None:
         pytest.raises(InvalidValue, match="The image cannot be read: "),
     ):
         transformed(image)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError, NotImplementedError, TypeError, AttributeError, KeyError]
+)
+def test_whatever_a_decoder_raises_is_told(
+    tmp_path: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of PIL for AVIF, DDS, IM and SPIDER do, of damaged files."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+
+    def fail(_image: Image.Image) -> None:
+        raise error("broken inside")
+
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    with Image.open(tmp_path / "a.png") as opened:
+        for sample in (tmp_path / "a.png", opened):
+            with pytest.raises(InvalidValue, match=r"cannot be read: .*broken inside"):
+                transformed(sample)
 
 
 def test_a_program_is_no_image(tmp_path: Path) -> None:

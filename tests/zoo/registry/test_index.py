@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import zoo
 from zoo import Registry, RegistryError
 from zoo.refs import VersionNumber
 from zoo.registry import index, schema
+from zoo.registry.index import open_index
 
 MakeRegistry = Callable[..., Registry]
 ONE = VersionNumber(1, 0, 0)
@@ -246,6 +248,21 @@ def test_processes_that_compile_at_once_all_succeed(
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate(timeout=60)[0] for process in running] == ["200\n"] * 4
     assert [file.suffix for file in compiled(cache)] == [".sqlite"]
+
+
+def test_an_index_that_nobody_has_is_closed(make_registry: MakeRegistry, cache: Path) -> None:
+    """At once, so that a registry that is read for long holds no files open."""
+    path = make_registry(ours_cnn={"1.0.0": {}}).root / "registry.yaml"
+    gc.disable()
+    try:
+        index = open_index(path, cache)
+        assert list(index.listings())
+        connection = index._connection
+        del index
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+    finally:
+        gc.enable()
 
 
 def test_an_open_registry_sees_what_was_published_meanwhile(make_registry: MakeRegistry) -> None:

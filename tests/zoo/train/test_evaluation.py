@@ -49,6 +49,16 @@ def test_scores_of_parts_are_those_of_the_whole(
     assert torch.equal(joined.hits, whole.hits)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_model_of_another_dtype_is_measured(
+    data: Data, new_model: Callable[[], zoo.Model], dtype: torch.dtype
+) -> None:
+    """Images are given to it in its own."""
+    model = new_model()
+    expected = evaluate(model, data.test)
+    assert evaluate(model.to(dtype), data.test).loss == pytest.approx(expected.loss, rel=0.05)
+
+
 def test_the_models_mode_stays(data: Data, new_model: Callable[[], zoo.Model]) -> None:
     """A model in training mode is in training mode afterwards, with its statistics untouched."""
     model = new_model().train()

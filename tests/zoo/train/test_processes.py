@@ -16,8 +16,11 @@ import pytest
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from PIL import Image
+from torch.distributed.run import get_args_parser
 
 import zoo
+from zoo.cli import train
+from zoo.cli.arguments import make_parser
 from zoo.errors import InvalidValue
 from zoo.train.processes import ALONE, Processes
 from zoo.weights import parse
@@ -214,6 +217,40 @@ def test_shares_of_a_model_are_trained_as_copies_of_it(tmp_path: Path) -> None:
     for name, value in copies.items():
         torch.testing.assert_close(shares[name], value, rtol=1e-3, atol=1e-4)
     assert any("running_mean" in name for name in copies)
+
+
+def test_torchrun_takes_no_option_for_one_of_its_own() -> None:
+    """It takes beginnings of its options for them, even behind the module."""
+    parser = make_parser("zoo train", "train")
+    train.add_arguments(parser)
+    options = [option for action in parser._actions for option in action.option_strings]
+    theirs = [option for action in get_args_parser()._actions for option in action.option_strings]
+    assert {"--data", "--start-from"} <= set(options)
+    assert [one for one in options if any(other.startswith(one) for other in theirs)] == [
+        "-h",
+        "--help",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [(), ("--shard",)], ids=["copies", "shares"])
+def test_the_first_process_s_weights_are_trained(how: tuple[str, ...], tmp_path: Path) -> None:
+    """Where another one has others, as if its machine had another file to start with, none of those get in."""
+    write_texts(tmp_path, SPEC.replace("0.02", "1.0e-9"), 130)
+    (tmp_path / "train.py").write_text(OF_ITS_OWN)
+    first = tmp_path / "first"
+    finish(start(*beginning(tmp_path, first)), first)
+    model = zoo.load(first / "last.safetensors")
+    zoo.save(model, tmp_path / "start0.safetensors")
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    zoo.save(model, tmp_path / "start1.safetensors")
+    words = [*beginning(tmp_path, tmp_path / "two")[2:], *how]
+    words += ["--start-from", str(tmp_path / "startRANK.safetensors")]
+    finish(start(*TORCHRUN, "2", str(tmp_path / "train.py"), *words), tmp_path / "two")
+    expected = zoo.load(tmp_path / "start0.safetensors").state_dict()
+    trained = zoo.load(tmp_path / "two" / "last.safetensors").state_dict()
+    torch.testing.assert_close(trained, expected, rtol=0, atol=1e-5)
 
 
 def test_a_process_of_its_own_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,9 @@ def test_a_folder_without_a_run_is_refused(folder: Path) -> None:
 def test_sittings_are_counted(folder: Path) -> None:
     """Each sitting has a folder in the logs."""
     assert RunFolder(folder).sittings == 0
-    (folder / "logs" / "sitting_1").mkdir(parents=True)
-    assert RunFolder(folder).sittings == 1
+    (folder / "logs" / "sitting_2").mkdir(parents=True)  # the first one's log was deleted
+    (folder / "logs" / "notes").touch()
+    assert RunFolder(folder).sittings == 2
 
 
 def test_a_folder_that_is_trained_in_is_not_trained_in_by_another(folder: Path) -> None:
@@ -87,6 +88,10 @@ def test_a_folder_that_was_reserved_in_vain_is_gone(folder: Path) -> None:
     with pytest.raises(ValueError, match="not read"), RunFolder(folder).reserved(resume=False):
         raise ValueError("not read")
     assert not folder.exists()
+    folder.mkdir()
+    with pytest.raises(ValueError, match="not read"), RunFolder(folder).reserved(resume=False):
+        raise ValueError("not read")
+    assert folder.exists()  # somebody else made it
     with RunFolder(folder).reserved(resume=False):
         with pytest.raises(Taken), RunFolder(folder).reserved(resume=False):
             pass

@@ -49,8 +49,7 @@ def find_files(path: Path) -> list[File]:
         InvalidValue: It cannot be read.
     """
     found = _in_folder(path) if path.is_dir() else _in_archive(path)
-    visible = [file for file in found if not any(part.startswith(".") for part in file.path.parts)]
-    return sorted(visible, key=lambda file: file.path)
+    return sorted(found, key=lambda file: file.path)
 
 
 def list_files(name: str, files: Sequence[File], *, hold_out: tuple[str, str] | None) -> Listing:
@@ -138,8 +137,12 @@ def _in_archive(path: Path) -> list[File]:
                     found[name] = file.read()  # at once: going back in a packed file is slow
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InvalidValue(f"{path} cannot be read as a tar file: {error}.") from None
-    found.pop(".", None)  # a file without a name
-    return _without_top([File(PurePosixPath(name), _content(path, name, found)) for name in found])
+    visible = [
+        name for name in found if not any(part[0] == "." for part in name.split("/") if part)
+    ]
+    return _without_top(
+        [File(PurePosixPath(name), _content(path, name, found)) for name in visible]
+    )
 
 
 def _content(archive: Path, name: str, found: Mapping[str, bytes | str]) -> bytes:

@@ -6,6 +6,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -42,16 +43,12 @@ class ImageReader:
         coloured: list[str] = []
         sizes: Counter[tuple[int, int]] = Counter()
         for item in listing.items:
-            try:
-                source = (
-                    io.BytesIO(item.content) if isinstance(item.content, bytes) else item.content
-                )
-                with Image.open(source) as image:
-                    modes[image.mode] += 1
-                    coloured += [] if image.mode in _GREY else [item.name]
-                    sizes[_upright_size(image)] += 1
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                continue  # told when all are read
+            source = io.BytesIO(item.content) if isinstance(item.content, bytes) else item.content
+            # One that is damaged is told when all are read; PIL's decoders raise whatever comes to hand.
+            with suppress(Exception), Image.open(source) as image:
+                modes[image.mode] += 1
+                coloured += [] if image.mode in _GREY else [item.name]
+                sizes[_upright_size(image)] += 1
         self.asked = {name: value for name, value in asked.items() if value is not None}
         if "size" not in self.asked:
             if len(sizes) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 from zoo.errors import InvalidValue, counted
@@ -63,16 +64,19 @@ def name_at(path: Path) -> str:
     """What the data at a path are called, before anything is held out: never as a data set that has a name."""
     path = path.resolve()
     text = path.name.lower() if path.is_dir() else _ENDING.sub("", path.name.lower())
-    name = re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "data"
+    name = re.sub(r"[\W_]+", "-", text).strip("-") or "data"
     return f"own-{name}" if name in KNOWN else name
 
 
 def _texts(path: Path) -> dict[Path, str | None]:
     """The text files to read, with the split that each is."""
     if path.is_dir():
+        inside: list[Path] = []
+        with suppress(OSError):  # told where its other files are looked for
+            inside = sorted(path.iterdir())
         found = {
             file: SPLIT_NAMES[file.stem.lower()]
-            for file in sorted(path.iterdir())
+            for file in inside
             if file.suffix.lower() in _TEXTS and file.stem.lower() in SPLIT_NAMES
         }
         return dict(found) if "train" in found.values() else {}

@@ -70,7 +70,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _rows(content: str, path: Path, request: DataRequest, split: str | None) -> list[Item]:
-    rows = (_tsv_rows if path.suffix.lower() == ".tsv" else _csv_rows)(content, path)
+    rows = iter((_tsv_rows if path.suffix.lower() == ".tsv" else _csv_rows)(content, path))
     header = [name.strip() for name in next(rows, (0, []))[1]]
     if not header:
         raise InvalidValue(
@@ -106,20 +106,24 @@ def _have(things: Sequence[str]) -> str:
     return "has" if len(things) == 1 else "have"
 
 
-def _csv_rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(content: str, path: Path) -> list[tuple[int, list[str]]]:
     """The number of the first line of each row, and its fields."""
-    csv.field_size_limit(_LONGEST)
+    found = []
+    before = csv.field_size_limit(_LONGEST)  # of the whole process
     rows = csv.reader(io.StringIO(content, newline=""), delimiter=SEPARATORS[".csv"], strict=True)
     begin = 1
     try:
         for row in rows:
-            yield begin, row
+            found.append((begin, row))
             begin = rows.line_num + 1
     except csv.Error as error:
         raise InvalidValue(
             f"{path.name}:{begin}: the row that begins here is none of a table: {error}, in line {rows.line_num}. "
             "A field that holds a quote is to be quoted whole, and each quote in it doubled."
         ) from None
+    finally:
+        csv.field_size_limit(before)
+    return found
 
 
 def _tsv_rows(content: str, _path: Path) -> Iterator[tuple[int, list[str]]]:

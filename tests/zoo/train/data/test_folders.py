@@ -130,6 +130,7 @@ def test_links_in_an_archive_are_the_files_they_lead_to(
     (tmp_path / "d/cat/2.png").symlink_to("../pool/5.png")
     (tmp_path / "d/dog/3.png").symlink_to("../cat/2.png")
     (tmp_path / "d/dog/4.png").hardlink_to(tmp_path / "d/cat/1.png")
+    (tmp_path / "d/.cache").symlink_to("/var/cache")
     with tarfile.open(tmp_path / "d.tar", "w") as archive:
         archive.add(tmp_path / "d", "d")
         archive.addfile(tarfile.TarInfo("."))  # a file without a name is none

@@ -126,6 +126,7 @@ def test_a_text_without_an_ending_may_be_utf_16(tmp_path: Path) -> None:
         ("reviews.csv", "reviews"),
         ("mnist", "own-mnist"),
         ("CIFAR10.tar", "own-cifar10"),
+        ("Крупные_Кошки", "крупные-кошки"),
         ("...", "data"),
     ],
 )

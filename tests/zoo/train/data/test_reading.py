@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 import zoo
 from zoo.errors import InvalidValue, UnknownName
@@ -206,6 +206,27 @@ def test_unreadable_files_are_refused_or_skipped(
     data = _open(root, unreadable="skip")
     assert len(data.train) + len(data.validation) + len(data.test) == 11
     assert "2 of 13 samples cannot be read: a/3.png, b/9.png; they are left out" in data.notes
+
+
+def test_whatever_a_decoder_raises_of_a_header_is_unreadable(
+    tmp_path: Path,
+    make_files: MakeFiles,
+    pictures: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of PIL raise what comes to hand."""
+    root = make_files(tmp_path / "p", {**pictures, "a/3.png": b"no image"})
+    true = Image.open
+
+    def open_image(source: Any, *args: Any, **options: Any) -> Image.Image:
+        try:
+            return true(source, *args, **options)
+        except UnidentifiedImageError:
+            raise NotImplementedError("broken inside") from None
+
+    monkeypatch.setattr(Image, "open", open_image)
+    data = _open(root, unreadable="skip")
+    assert "1 of 12 samples cannot be read: a/3.png; it is left out" in data.notes
 
 
 def test_a_class_that_cannot_be_read_is_refused(

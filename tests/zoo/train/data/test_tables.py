@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
     table = 'id,stars,review\n1,5,"good, very\ngood"\n2,1,"say ""no"""\n'
     rows = _read(tmp_path / "a.csv", table, text="review", label="stars")
     assert rows == [("5", "good, very\ngood"), ("1", 'say "no"')]
+
+
+def test_long_fields_are_read_and_no_limit_is_left_changed(tmp_path: Path) -> None:
+    """The limit of the csv module is that of the whole process."""
+    before = csv.field_size_limit(2**28)
+    try:
+        rows = _read(tmp_path / "a.csv", f"label,text\nx,{'long ' * 40_000}\n")
+        assert len(rows[0][1]) > 150_000
+        assert csv.field_size_limit() == 2**28
+    finally:
+        csv.field_size_limit(before)
 
 
 def test_tables_with_the_usual_columns_need_no_option(tmp_path: Path) -> None:
