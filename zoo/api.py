@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.blocks import Block, attention_blocks, output_block, read_spec, without_vocabulary
 from zoo.component import Component
-from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError
+from zoo.errors import InvalidSpec, InvalidValue, PluginError, UnknownName, WeightsError, no_model
 from zoo.missing import missing_distributions, missing_plugins
 from zoo.plugins import Catalog
 from zoo.plugins import catalog as default_catalog
@@ -198,22 +198,24 @@ def save(
     Raises:
         InvalidValue: The model was not composed by zoo or was changed by hand, so that it could not be
             loaded again; or the file cannot be written, or should be called otherwise; or what is to be kept with it
-            is no mapping.
+            is no mapping, or are no figures.
     """
+    from zoo.composition.building import in_float32
     from zoo.composition.model import Model
+    from zoo.registry.metrics import check_metrics
     from zoo.weights import check_fits, save_model
 
     if not isinstance(model, Model):
-        raise InvalidValue(
-            f"zoo.save takes a model from zoo.create, zoo.compose or zoo.load; got {type(model).__name__}."
-        )
-    check_fits(model, _build(_unfetched(model.plan), initialize=False, check=False))
+        raise no_model("zoo.save", model)
+    with in_float32():
+        check_fits(model, _build(_unfetched(model.plan), initialize=False, check=False))
     extra = {"metrics": metrics, "recipe": recipe, "provenance": provenance}
     for name, value in extra.items():
         if not isinstance(value, Mapping | None):
             raise InvalidValue(
                 f"{name} is {value!r:.80}; give a mapping of names to what they say."
             )
+    check_metrics(metrics)
     return save_model(
         model, model.plan, Path(path), {name: dict(value) for name, value in extra.items() if value}
     )
@@ -260,10 +262,7 @@ def predict(model: Model, sample: Any, *, top: int = 5) -> list[Prediction]:
     from zoo.composition.modes import evaluating
 
     if not isinstance(model, Model):
-        raise InvalidValue(
-            "zoo.predict takes a model, e.g. zoo.create('attn_cnn_small', pretrained=True); "
-            f"got {model!r:.80}."
-        )
+        raise no_model("zoo.predict", model)
     if type(top) is not int or top < 1:
         raise InvalidValue(f"top is {top!r}; give a whole number of at least 1.")
     if model.num_classes == 0:
@@ -438,8 +437,12 @@ def _plan_for_file(
 
 def _build_for(plan: Plan, file: WeightsFile) -> Model:
     from zoo.composition.allowance import Allowance
+    from zoo.composition.building import in_float32
 
-    with Allowance(file.source, file.size, len(file.entries)):  # which draws nothing
+    with (
+        in_float32(),
+        Allowance(file.source, file.size, len(file.entries)),  # which draws nothing
+    ):
         return _build(plan, check=False)
 
 

@@ -142,6 +142,15 @@ def some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_SHOWN])}{f' and {rest} more' if rest > 0 else ''}"
 
 
+def no_model(asked: str, given: object) -> InvalidValue:
+    """The error of a function that takes a model of ours and got something else."""
+    inside = next((name for name in ("_orig_mod", "module") if hasattr(given, name)), None)
+    mend = f" Give what is in it: model.{inside}." if inside else ""
+    return InvalidValue(
+        f"{asked} takes a model from zoo.create, zoo.compose or zoo.load; got {type(given).__name__}.{mend}"
+    )
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message, with its type where it is not one of ours."""
     line = str(error).strip().partition("\n")[0]

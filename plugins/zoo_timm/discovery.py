@@ -60,15 +60,17 @@ def discover(net: Any, architecture: str, options: dict[str, Any]) -> Findings:
     """
     key = f"{architecture.partition('.')[0]} {sorted(options.items())}"
     if key not in _found:
-        anatomy = _anatomy(net, architecture)
+        anatomy = _anatomy(net, architecture, options)
         ends = tuple(anatomy.calls[stage.end].path for stage in anatomy.stages)
         tokens = any(len(anatomy.nodes[node].shape) == 3 for node in anatomy.result)
         _found[key] = Findings(tuple(_slots(anatomy)), ends, tokens)
     return _found[key]
 
 
-def _anatomy(net: Any, architecture: str) -> Anatomy:
+def _anatomy(net: Any, architecture: str, options: dict[str, Any]) -> Anatomy:
     own = tuple(net.pretrained_cfg.get("input_size", (3, 224, 224))[1:])
+    if "img_size" in options:
+        own = (options["img_size"],) * 2
     features = [info["module"] for info in net.feature_info if info.get("module")]
     for size in (_SIZE, own):
         try:

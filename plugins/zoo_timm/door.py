@@ -3,7 +3,8 @@
     import timm, zoo_timm.door
     model = timm.create_model("attn_cnn_small", pretrained=True, num_classes=5)
 
-timm keeps names with a slash for hubs and folders, so a variant is registered by its plain name.
+timm keeps names with a slash for hubs and folders, so a variant is registered by its plain name. What else timm's
+architectures take is refused, unless it is nothing: training scripts hand `drop_rate=0.0` to all of them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ def _register(name: str) -> None:
         *,
         num_classes: int | None = None,
         features_only: bool = False,
-        out_indices: Sequence[int] | None = None,
+        out_indices: Sequence[int] | int | None = None,
         in_chans: int | None = None,
         pretrained_cfg: object = None,
         pretrained_cfg_overlay: object = None,
         cache_dir: object = None,
+        **options: Any,
     ) -> Any:
         overlays = {
             "pretrained_cfg": pretrained_cfg,
@@ -40,6 +42,12 @@ def _register(name: str) -> None:
                 raise zoo.InvalidValue(
                     f"{name} is a variant of zoo, which keeps its own weights; leave {argument} out."
                 )
+        for option, value in options.items():
+            if value not in (None, 0, False):
+                raise zoo.InvalidValue(
+                    f"{name} is a variant of zoo, whose spec says what it is made of; leave {option}={value!r} out, or "
+                    "compose another model with zoo.compose."
+                )
         model = zoo.create(name, pretrained=pretrained, num_classes=num_classes)
         channels = model.spec.input.channels
         if in_chans not in (None, channels):
@@ -48,7 +56,7 @@ def _register(name: str) -> None:
             )
         if features_only:
             return model.features_only(out_indices)
-        model.pretrained_cfg = _pretrained_cfg(model)  # type: ignore[assignment]  # timm reads it off the model
+        model.pretrained_cfg = model.default_cfg = _pretrained_cfg(model)  # type: ignore[assignment]  # timm reads it off the model
         return model
 
     entrypoint.__name__ = name

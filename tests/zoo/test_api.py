@@ -472,9 +472,49 @@ def test_the_registry_of_a_plugin_that_is_broken_is_left_out(
     assert len(caught) == 2
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_files_do_not_depend_on_what_dtype_is_usual(dtype: torch.dtype, tmp_path: Path) -> None:
+    """Those of float32 are loaded as they are, and no others are written."""
+    path = zoo.save(zoo.compose("plain_cnn(widths=[4])", num_classes=2), tmp_path / "a.safetensors")
+    torch.set_default_dtype(dtype)
+    try:
+        model = zoo.load(path)
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert torch.get_default_dtype() == dtype
+        again = zoo.save(model, tmp_path / "b.safetensors")
+        other = zoo.compose("plain_cnn(widths=[4])", num_classes=2)
+        with pytest.raises(InvalidValue, match=r"model\.float\(\)"):
+            zoo.save(other, tmp_path / "c.safetensors")
+        zoo.save(other.float(), tmp_path / "c.safetensors")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert again.read_bytes() == path.read_bytes()
+    zoo.load(tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("metrics", [{"acc": 0.9}, {"own/test/top1": {"mean": 90.0}}])
+def test_figures_that_could_not_be_published_are_not_saved(
+    metrics: dict[str, Any], tmp_path: Path
+) -> None:
+    """It is said where it can be mended."""
+    model = zoo.compose("plain_cnn(widths=[4])", num_classes=2)
+    with pytest.raises(InvalidValue, match="The metrics cannot be kept"):
+        zoo.save(model, tmp_path / "a.safetensors", metrics=metrics)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_wrapped_is_told_apart(tmp_path: Path) -> None:
+    """The model is in it, as the message says."""
+    model = zoo.compose("plain_cnn(widths=[4])", num_classes=2)
+    with pytest.raises(InvalidValue, match=r"got OptimizedModule\. .*: model\._orig_mod\."):
+        zoo.save(torch.compile(model), tmp_path / "a.safetensors")
+    with pytest.raises(InvalidValue, match=r"got DataParallel\. .*: model\.module\."):
+        zoo.freeze(torch.nn.DataParallel(model))  # type: ignore[arg-type]  # that is the point
+
+
 def test_a_prediction_takes_a_model_not_its_name() -> None:
     """The command takes a name; in Python the error says how to come to a model."""
-    with pytest.raises(zoo.InvalidValue, match=r"takes a model, e\.g\. zoo\.create"):
+    with pytest.raises(zoo.InvalidValue, match=r"zoo\.predict takes a model from zoo\.create"):
         zoo.predict("attn_cnn_small", "photo.jpg")
 
 

@@ -404,13 +404,14 @@ def test_what_could_not_be_loaded_again_is_not_saved(model: Model, tmp_path: Pat
     assert list(tmp_path.glob("*.safetensors")) == []
 
 
-@pytest.mark.parametrize("metrics", [{"a": float("nan")}, {"a": {1, 2}}, {"a": torch.zeros(1)}])
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, torch.zeros(1)])
+@pytest.mark.parametrize("field", ["recipe", "provenance"])
 def test_only_plain_data_is_kept_beside_the_weights(
-    model: Model, tmp_path: Path, metrics: dict[str, Any]
+    model: Model, tmp_path: Path, field: str, value: Any
 ) -> None:
     """And nothing is written otherwise."""
-    with pytest.raises(InvalidValue, match="metrics: only plain data with finite numbers"):
-        zoo.save(model, tmp_path / "m.safetensors", metrics=metrics)
+    with pytest.raises(InvalidValue, match=f"{field}: only plain data with finite numbers"):
+        zoo.save(model, tmp_path / "m.safetensors", **{field: {"a": value}})
     assert list(tmp_path.glob("*.safetensors")) == []
 
 

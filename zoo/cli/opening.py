@@ -113,7 +113,8 @@ def subject_of(what: str) -> Subject:
         return read_subject(what)
     if what.endswith(".safetensors"):
         raise InvalidValue(
-            f"{what} is a file with weights, and not a spec. To begin with its weights: zoo train SPEC --start-from {what}"
+            f"{what} is a file with weights, and not a spec. To begin with its weights: zoo train SPEC --start-from {what}; "
+            "for data of other classes publish it, and train its ref with --finetune."
         )
     with path_or_ref(what):
         subject = read_subject(what)

@@ -186,7 +186,7 @@ def _evaluation(path: Path) -> str:
 
 
 def _metric(text: str, trainings: int) -> tuple[str, dict[str, float]]:
-    from zoo.registry.editing import check_metrics
+    from zoo.registry.metrics import check_metrics
 
     name, _, written = text.partition("=")
     try:

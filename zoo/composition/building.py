@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -38,6 +39,20 @@ def build(plan: Plan, *, initialize: bool = True, check: bool = True) -> Model:
     """
     with nullcontext() if initialize else NoRandomInit():
         return _build(plan, check=check)
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """Make tensors of float32, as files have them, whatever this process makes otherwise."""
+    usual = torch.get_default_dtype()
+    if usual == torch.float32:
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def _build(plan: Plan, *, check: bool) -> Model:

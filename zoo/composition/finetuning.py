@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.composition.insertion import IdentityStart, Resized
 from zoo.composition.model import Model
-from zoo.errors import InvalidValue, near_misses
+from zoo.errors import InvalidValue, near_misses, no_model
 
 PARTS = ("backbone", "attention", "head")
 
@@ -25,9 +25,7 @@ def parts(model: Model) -> dict[str, str]:
         InvalidValue: It is no composed model.
     """
     if not isinstance(model, Model):
-        raise InvalidValue(
-            f"A model from zoo.create, zoo.compose or zoo.load has parts; got {type(model).__name__}."
-        )
+        raise no_model("This", model)
     inserted = {
         id(p) for path in model.attention_paths for p in model.get_submodule(path).parameters()
     }
@@ -57,6 +55,8 @@ def freeze(model: Model, *, except_: str | Collection[str] = ()) -> None:
 
     Raises:
         InvalidValue: There is no such part, or it is no composed model.
+
+    Whatever puts other norms into the model, as `SyncBatchNorm.convert_sync_batchnorm` does, comes before this.
     """
     trained = {except_} if isinstance(except_, str) else set(except_)
     for part in trained:

@@ -7,7 +7,7 @@ from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.errors import InvalidValue
+from zoo.errors import InvalidValue, no_model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,10 +57,7 @@ def attention_maps(model: Model, x: Tensor, mask: Tensor | None = None) -> dict[
     from zoo.composition.modes import evaluating
 
     if not isinstance(model, Model):
-        raise InvalidValue(
-            "zoo.attention_maps takes a model from zoo.create, zoo.compose or zoo.load; "
-            f"got {type(model).__name__}."
-        )
+        raise no_model("zoo.attention_maps", model)
     if not isinstance(x, torch.Tensor):
         raise InvalidValue(
             f"zoo.attention_maps takes a batch of prepared samples; got {type(x).__name__}. Of one sample: "

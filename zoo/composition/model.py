@@ -14,10 +14,10 @@ from zoo.composition.insertion import After
 from zoo.composition.modes import keep_statistics
 from zoo.errors import InvalidValue, first_line
 from zoo.refs import ExactRef
-from zoo.spec import INPUT_AXES, Plan, Spec
+from zoo.spec import INPUT_AXES, Input, Plan, Spec
 
 if TYPE_CHECKING:
-    from zoo.composition.features import Features
+    from zoo.composition.features import Features, StageInfo
     from zoo.inputs.text import Vocabulary
 
 
@@ -149,13 +149,17 @@ class Model(nn.Module):
         return scores
 
     def forward_intermediates(
-        self, x: Tensor, indices: Sequence[int] | None = None, *, intermediates_only: bool = False
+        self,
+        x: Tensor,
+        indices: Sequence[int] | int | None = None,
+        *,
+        intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Return the map of each stage beside the last feature map.
+        """Return the map of each stage, as the backbone gives it, beside the last feature map.
 
         Args:
             x: As for `forward`.
-            indices: Which stages, from 0, or from the end with negative numbers; None means all.
+            indices: Which stages, from 0, or from the end with negative numbers; a number N means the last N, None all.
             intermediates_only: Leave the last feature map out.
 
         Raises:
@@ -171,17 +175,23 @@ class Model(nn.Module):
         return (maps[-1] if self.last is None else self.last(maps[-1])), chosen
 
     @property
-    def feature_info(self) -> list[dict[str, Any]]:
-        """For each stage its channels (`num_chs`) and by what it divides the input's size (`reduction`)."""
+    def feature_info(self) -> StageInfo:
+        """For each stage its channels (`num_chs`) and by what it divides the input's size (`reduction`).
+
+        Its methods `channels()` and `reduction()` list these.
+        """
         from zoo.composition.features import measure_stages
 
         return measure_stages(self)
 
-    def features_only(self, out_indices: Sequence[int] | None = None) -> Features:
+    def features_only(self, out_indices: Sequence[int] | int | None = None) -> Features:
         """A module that gives a list of feature maps instead of class scores, as detectors take it.
 
+        An attention in the slot `last` is applied to the map of the last stage, which is that of `forward_features`.
+
         Args:
-            out_indices: Which stages, from 0, or from the end with negative numbers; None means all.
+            out_indices: Which stages, from 0, or from the end with negative numbers; a number N means the last N, None
+                all.
 
         Raises:
             InvalidValue: There is no such stage.
@@ -192,6 +202,8 @@ class Model(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:  # noqa: FBT001, FBT002 - timm's signature
         """Keep fewer activations in training, and compute them again in the backward pass.
+
+        Batch norms take the statistics of a batch each time, hence twice in training (as timm's do).
 
         Raises:
             InvalidValue: The backbone cannot.
@@ -222,7 +234,8 @@ class Model(nn.Module):
             )
         if isinstance(labels, str):
             raise InvalidValue(
-                f"labels is the text {labels!r:.80}; give a list with one text a class."
+                f"labels is the text {labels!r:.80}; give a list with one text a class. (The pooling head is chosen when "
+                "a model is composed.)"
             )
         if labels is not None and len(labels) != num_classes:
             raise InvalidValue(f"{len(labels)} labels for {num_classes} classes; give one a class.")
@@ -245,31 +258,39 @@ class Model(nn.Module):
         return at_last
 
     def _check_input(self, x: Tensor, mask: Tensor | None) -> None:
-        block = self.spec.input
-        axes = INPUT_AXES[block.kind]
-        is_text = block.kind == "text"
-        if x.ndim != len(axes) + 1 or (not is_text and x.shape[1] != block.channels):
-            shape = ", ".join(str(block.channels) if axis == "channels" else axis for axis in axes)
-            raise InvalidValue(
-                f"The model takes (batch, {shape}); got a tensor of shape {tuple(x.shape)}."
-            )
-        if x.is_floating_point() == is_text:
-            raise InvalidValue(
-                f"The model takes {'token numbers' if is_text else 'floating-point values'}; got {x.dtype}. "
-                "Use model.transform()."
-            )
+        check_input(self.spec.input, x)
         if mask is None:
             return
         if self.mask_refusals:
             raise InvalidValue(
                 f"This model takes no mask: {', '.join(self.mask_refusals)} cannot honour one."
             )
-        expected = x.shape if is_text else (x.shape[0], *x.shape[2:])
+        expected = x.shape if self.spec.input.kind == "text" else (x.shape[0], *x.shape[2:])
         if mask.shape != expected or mask.dtype != torch.bool:
             raise InvalidValue(
                 f"The mask is {mask.dtype} of shape {tuple(mask.shape)}; for this input it is torch.bool "
                 f"of shape {tuple(expected)}."
             )
+
+
+def check_input(block: Input, x: Tensor) -> None:
+    """See that a batch is what a spec's input block says.
+
+    Raises:
+        InvalidValue: It has another shape or dtype.
+    """
+    axes = INPUT_AXES[block.kind]
+    is_text = block.kind == "text"
+    if x.ndim != len(axes) + 1 or (not is_text and x.shape[1] != block.channels):
+        shape = ", ".join(str(block.channels) if axis == "channels" else axis for axis in axes)
+        raise InvalidValue(
+            f"The model takes (batch, {shape}); got a tensor of shape {tuple(x.shape)}."
+        )
+    if x.is_floating_point() == is_text:
+        raise InvalidValue(
+            f"The model takes {'token numbers' if is_text else 'floating-point values'}; got {x.dtype}. "
+            "Use model.transform()."
+        )
 
 
 def takes_mask(module: nn.Module) -> bool:

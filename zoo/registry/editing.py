@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
-import msgspec
-
-from zoo.errors import AlreadyThere, InvalidValue, NotFound, RegistryError
+from zoo.errors import AlreadyThere, NotFound, RegistryError
 from zoo.registry import INDEX
 from zoo.registry.configured import read_configured
 from zoo.registry.reader import SIZE_LIMIT, parse_yaml
-from zoo.registry.schema import SCHEMA, Metric, read_head, read_rows
+from zoo.registry.schema import SCHEMA, read_head, read_rows
 from zoo.store.fetching import fetch_bytes
 from zoo.store.patience import PATIENCE, patiently
 from zoo.store.places import open_place
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 100
 _LONGEST_PAUSE = 1.0
-_ACCURACY = re.compile(r"(^|/)(top\d+|accuracy)\Z")
 _BEGINS_JSON = frozenset('-0123456789"[{tfnNI')
 
 
@@ -159,31 +155,6 @@ def _id_from(base: str) -> str:
     letters = "".join(c if c.isascii() and c.isalnum() else "-" for c in last.lower())
     words = [word for word in letters.split("-") if word]
     return "-".join(words)[:64].rstrip("-") if words and words[0][0].isalpha() else "registry"
-
-
-def check_metrics(metrics: object) -> None:
-    """Refuse figures that cannot stand in an index, before anything is done.
-
-    Raises:
-        InvalidValue: One is no finite number, or an accuracy is no share; or they are not of the form of figures.
-    """
-    try:
-        json.dumps(metrics, allow_nan=False)
-        figures = msgspec.convert(metrics or {}, dict[str, Metric])
-    except (TypeError, ValueError, msgspec.ValidationError) as error:
-        raise InvalidValue(
-            f"The metrics cannot be published: {error}. They are {{'dataset/split/measure': {{'mean': ...}}}}, with finite "
-            "numbers."
-        ) from None
-    for name, metric in figures.items():
-        if not _ACCURACY.search(name):
-            continue
-        for figure in (metric.mean, metric.value):
-            if figure is not None and not 0 <= figure <= 1:
-                raise InvalidValue(
-                    f"The metrics cannot be published: {name} is {figure:g}. An accuracy is a share from 0 to 1: 0.995 for "
-                    "99.5 %."
-                )
 
 
 def _dumper() -> Any:

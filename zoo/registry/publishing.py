@@ -17,9 +17,10 @@ from zoo.errors import AlreadyThere, InvalidValue, RegistryError, WeightsError
 from zoo.files import read_whole
 from zoo.refs import ExactRef, VersionNumber, check_name
 from zoo.registry import INDEX, normal_base
-from zoo.registry.editing import change_index, check_metrics, open_registry, read_draft
+from zoo.registry.editing import change_index, open_registry, read_draft
 from zoo.registry.examination import examine_afresh
 from zoo.registry.interface import check_interface
+from zoo.registry.metrics import check_metrics
 from zoo.registry.requirements import satisfies
 from zoo.registry.staging import check_target, check_writable, target_of
 from zoo.store import blob_name

@@ -193,6 +193,24 @@ def test_a_head_that_takes_a_class_token_is_not_handed_out() -> None:
         TimmBackbone(3, architecture="vit_tiny_patch16_224").native_head()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "side"),
+    [("vit_tiny_patch16_224", 64), ("swin_tiny_patch4_window7_224", 128), ("mixer_s32_224", 64)],
+)
+def test_an_architecture_of_one_size_is_made_for_another(architecture: str, side: int) -> None:
+    """Its slots are found at that size, and its weights are those of timm's own."""
+    head = "map" if architecture.startswith("vit") else "avg"
+    model = zoo.compose(f"timm/{architecture}(img_size={side}) + {head}", num_classes=3).eval()
+    assert model.spec.input.size == (side, side)  # type: ignore[union-attr]  # of an image
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, side, side)).shape == (1, 3)
+    theirs = timm.create_model(architecture, img_size=side).state_dict()
+    ours = model.backbone.net.state_dict()  # type: ignore[union-attr]  # of a timm backbone
+    assert {name: tensor.shape for name, tensor in ours.items()}.items() <= {
+        name: tensor.shape for name, tensor in theirs.items()
+    }.items()
+
+
 def test_gradient_checkpointing_changes_no_output() -> None:
     """It is timm's own switch, and gradients are those without it."""
     backbone = TimmBackbone(3, architecture="resnet18").eval()

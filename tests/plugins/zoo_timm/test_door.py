@@ -32,6 +32,11 @@ def test_takes_timms_words() -> None:
     )
     maps = timm.create_model("attn_cnn_mnist", features_only=True, out_indices=[1])
     assert [one.shape for one in maps(torch.zeros(1, 1, 28, 28))] == [(1, 64, 7, 7)]
+    assert maps.feature_info.channels() == [64]
+    assert maps.feature_info.reduction() == [4]
+    # As timm's training script asks for every model.
+    model = timm.create_model("attn_cnn_mnist", drop_rate=0.0, drop_path_rate=None)
+    assert model.default_cfg["num_classes"] == 10
     config = resolve_model_data_config(timm.create_model("attn_cnn_mnist"))
     assert config["input_size"] == (1, 28, 28)
     assert config["mean"] == (0.1307,)
@@ -43,5 +48,8 @@ def test_refuses_what_would_be_another_model() -> None:
         zoo.InvalidValue, match="takes 1 channels; in_chans=3 would be another model"
     ):
         timm.create_model("attn_cnn_mnist", in_chans=3)
+    for option, value in {"drop_rate": 0.1, "global_pool": ""}.items():
+        with pytest.raises(zoo.InvalidValue, match=f"leave {option}={value!r} out"):
+            timm.create_model("attn_cnn_mnist", **{option: value})
     with pytest.raises(zoo.InvalidValue, match="leave pretrained_cfg_overlay out"):
         timm.create_model("attn_cnn_mnist", pretrained_cfg_overlay={"file": "x"})

@@ -100,7 +100,8 @@ def test_a_run_is_gone_on_with_and_not_trained() -> None:
 def test_weights_are_begun_with_and_not_trained(run: Path) -> None:
     """The message names the option."""
     with pytest.raises(
-        InvalidValue, match=r"zoo train SPEC --start-from runs/mine/best\.safetensors$"
+        InvalidValue,
+        match=r"zoo train SPEC --start-from runs/mine/best\.safetensors; .* --finetune",
     ):
         subject_of(str(run / "best.safetensors"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -71,6 +73,53 @@ def test_features_of_chosen_stages(model: zoo.Model) -> None:
     features = model.features_only([0, -1])
     assert [one.shape[1] for one in features(torch.randn(1, 3, 16, 16))] == [8, 16]
     assert [one["num_chs"] for one in features.feature_info] == [8, 16]
+
+
+@pytest.mark.parametrize(
+    ("asked", "stages"),
+    [(1, [2]), (2, [1, 2]), (3, [0, 1, 2]), ([-1, 0], [2, 0]), (None, [0, 1, 2])],
+)
+def test_a_number_means_the_last_stages(
+    model: zoo.Model, asked: list[int] | int | None, stages: list[int]
+) -> None:
+    """As timm has it; columns of what is known of them have names."""
+    features = model.features_only(asked)
+    assert features.out_indices == stages
+    assert features.feature_info.channels() == [[8, 12, 16][stage] for stage in stages]
+    assert features.feature_info.reduction() == [2**stage for stage in stages]
+    x = torch.randn(1, 3, 16, 16)
+    assert len(model.forward_intermediates(x, asked, intermediates_only=True)) == len(stages)
+
+
+@pytest.mark.parametrize("asked", ["01", 1.0, [0.5], ["a"], 0, -1, 4, True])
+def test_what_is_no_choice_of_stages_is_refused(model: zoo.Model, asked: Any) -> None:
+    """With what is."""
+    with pytest.raises(zoo.InvalidValue, match=r"give their numbers, such as \[0, 2\]"):
+        model.features_only(asked)
+
+
+def test_the_last_map_has_the_attention_behind_it(model: zoo.Model) -> None:
+    """A detector gets all that its spec asks for; and no weights that it does not use."""
+    x = torch.randn(1, 3, 16, 16)
+    features = model.features_only()
+    assert torch.equal(features(x)[-1], model.forward_features(x))
+    assert not torch.equal(features(x)[-1], model.backbone(x))
+    assert any(name.startswith("last.") for name in features.state_dict())
+    assert not any(name.startswith("last.") for name in model.features_only([0]).state_dict())
+
+
+@pytest.mark.parametrize("x", [torch.zeros(1, 4, 16, 16), torch.zeros(1, 3, 16, 16).byte()])
+def test_features_of_what_the_model_does_not_take_are_refused(model: zoo.Model, x: Tensor) -> None:
+    """As by the model itself."""
+    with pytest.raises(zoo.InvalidValue, match="The model takes"):
+        model.features_only()(x)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_features_have_the_mode_of_the_model(mode: bool) -> None:
+    """So that whoever gives it back later gives the right one."""
+    model = zoo.compose("attn_cnn(widths=[8])", num_classes=3).train(mode)
+    assert model.features_only().training == mode
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:

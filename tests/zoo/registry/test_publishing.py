@@ -321,7 +321,7 @@ def test_figures_that_are_none_are_refused(
     file: Path, tmp_path: Path, metrics: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is written, and likewise where the file itself has them."""
-    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be published"):
+    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be kept"):
         publish(file, tmp_path / "zoo", metrics=metrics)
 
     def parsed(content: bytes, source: str) -> Any:
@@ -329,7 +329,7 @@ def test_figures_that_are_none_are_refused(
         return found._replace(metadata={**found.metadata, "metrics": metrics})
 
     monkeypatch.setattr("zoo.weights.parse", parsed)
-    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be published"):
+    with pytest.raises(zoo.InvalidValue, match="The metrics cannot be kept"):
         publish(file, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
 

@@ -118,7 +118,8 @@ def _check_folders(path: Path, listing: Listing) -> None:
 
 
 def _counts(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith(".")
+    # In `__MACOSX` zip files of a Mac keep what belongs to hidden files.
+    return folder.is_dir() and not folder.name.startswith(".") and folder.name != "__MACOSX"
 
 
 def _unclear(path: Path, why: str) -> InvalidValue:

@@ -85,6 +85,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, make_files: MakeFiles) -
     """Below a split, too."""
     images = ("p/a/1.png", "q/train/a/1.png", "q/test/a/1.png", "r/Train/a/1.png", "r/Test/a/1.png")
     make_files(tmp_path, dict.fromkeys(images, b""))
+    make_files(tmp_path / "p", {"__MACOSX/a/._1.png": b""})  # what zip files of a Mac leave
     for folder in ("p/b", "q/test/b", "r/Test/b"):
         (tmp_path / folder).mkdir()
     for name, folder in (("p", "p/b"), ("q", "q/test/b"), ("r", "r/Test/b")):
