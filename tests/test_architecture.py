@@ -47,6 +47,7 @@ LAYERS = [
     ["zoo.plugins", "zoo.registry", "zoo.store"],
     ["zoo.serving", "zoo.blocks", "zoo.listing", "zoo.missing", "zoo.progress"],
     ["zoo.finding"],
+    ["zoo.obtaining"],
     ["zoo.downloads"],
     ["zoo.composition", "zoo.weights", "zoo.inputs"],
     ["zoo.api"],

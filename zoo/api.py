@@ -407,7 +407,7 @@ def _build(plan: Plan, *, initialize: bool = True, check: bool = True) -> Model:
 
 
 def _load_found(found: Found, offers: Catalog | None) -> Model:
-    from zoo.finding import read_weights
+    from zoo.obtaining import read_weights
     from zoo.weights import load_into, parse, without_pretrained
 
     ref = found.version.ref

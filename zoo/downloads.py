@@ -8,16 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.errors import DigestMismatch, WeightsError
-from zoo.finding import (
-    Found,
-    cache_for,
-    fetched,
-    find,
-    find_locked,
-    mended,
-    present,
-    remember,
-)
+from zoo.finding import Found, cache_for, find, find_locked
+from zoo.obtaining import fetched, mended, present, remember
 from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, lock_text, read_lock
 from zoo.registry.resolving import usable

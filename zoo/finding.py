@@ -1,25 +1,21 @@
-"""From a ref to a version and the verified bytes of its weights, wherever they lie."""
+"""From a ref to a version, wherever it is: in registries, a lock file, or the cache alone."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.errors import DigestMismatch, Offline, RegistryError, UnknownName, WeightsError, ZooError
-from zoo.progress import progress_bar
 from zoo.refs import ExactRef, Ref
 from zoo.registry.defaults import chosen_registries
 from zoo.registry.lock import Locked, locked_versions, read_lock
-from zoo.registry.remote import RegistryWarning
 from zoo.registry.resolving import named, resolve, resolve_cached
 from zoo.registry.seen import Seen
 from zoo.store import cache_folder, offline, read_blob
 from zoo.store.cache import Cache, default_cache, file_digest
-from zoo.transports import Progress
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -88,7 +84,7 @@ def find(
     except (Offline, UnknownName) as error:
         if not offline():
             raise
-        raise type(error)(f"{error} {_what_is_cached(where, cache)}") from error
+        raise type(error)(f"{error} {what_is_cached(where, cache)}") from error
     if found.registry is not None and not found.registry.installed:
         Seen(cache_folder()).check_version(found.version.ref)
     return found
@@ -125,94 +121,6 @@ def find_locked(locked: Locked, registries: Sequence[Registry]) -> Found:
     return Found(*found, cache)
 
 
-def present(found: Found) -> Path | None:
-    """Where the weights of a version are on this machine, to be verified by whoever reads them; None if nowhere.
-
-    Raises:
-        WeightsError: It has none.
-    """
-    own = found.registry.blob(found.weights.sha256) if found.registry is not None else None
-    if own is not None and own.is_file():
-        return own
-    return found.cache.find(found.weights.sha256, found.weights.size)
-
-
-def fetched(found: Found, *, progress: Progress | None = None) -> Path:
-    """Fetch the weights of a version, verified, into the cache.
-
-    Args:
-        found: The version.
-        progress: Called with the bytes that came and those there will be; by default a bar on the terminal.
-
-    Raises:
-        WeightsError: It has none, or it should lie in a folder, which lacks it.
-        DigestMismatch: The cache has it in another size, and the network is switched off.
-        FetchError: They cannot be fetched.
-    """
-    from zoo.store.fetching import fetch_blob
-
-    registry, version, cache = found
-    weights = found.weights
-    if registry is None or registry.root is not None:
-        where = registry.root if registry is not None else cache.root
-        raise WeightsError(
-            f"The weights sha256:{weights.sha256} are not in {where}. Fetch that registry again."
-        )
-    if (damage := _of_other_size(found)) is not None:
-        _announce(found, damage)
-    try:
-        with progress_bar(str(version.ref)) as bar:
-            return fetch_blob(
-                registry.place, weights.sha256, weights.size, cache, progress=progress or bar
-            )
-    except Offline as error:
-        raise Offline(f"{version.ref}: {error} {_what_is_cached([registry], cache)}") from error
-
-
-def remember(found: Found) -> None:
-    """Hold the version to its digest from now on.
-
-    Raises:
-        RegistryError: It had another one before.
-    """
-    if found.registry is not None and not found.registry.installed:
-        Seen(cache_folder()).admit_version(found.version.ref, found.registry.base)
-
-
-def read_weights(found: Found) -> bytearray:
-    """The bytes of a version's weights, verified. A damaged copy in the cache is fetched anew.
-
-    Raises:
-        WeightsError: It has none, or its folder lacks them.
-        DigestMismatch: They are damaged, and no others can be had.
-        FetchError: They cannot be fetched.
-    """
-    remember(found)
-    weights = found.weights
-    path = present(found)
-    if path is None:
-        path = fetched(found)
-    else:
-        try:
-            return read_blob(_root_of(path), weights.sha256, weights.size)
-        except DigestMismatch as error:
-            path = mended(found, error)
-    return read_blob(_root_of(path), weights.sha256, weights.size)
-
-
-def mended(found: Found, error: DigestMismatch, *, progress: Progress | None = None) -> Path:
-    """Fetch weights anew whose copy on this machine is damaged.
-
-    Raises:
-        DigestMismatch: As `error`, where that copy is the registry's own, or nothing can be fetched.
-        FetchError: They cannot be fetched.
-    """
-    _announce(found, error)
-    found.cache.remove(found.weights.sha256)
-    # The damaged copy may be in a folder that is only read; ours is then found before it.
-    return fetched(found._replace(cache=Cache(found.cache.root)), progress=progress)
-
-
 def cache_for(registries: Sequence[Registry]) -> Cache:
     """The user's cache, which reads besides what `ZOO_CACHE_READ` names the folders of registries."""
     cache = default_cache()
@@ -220,32 +128,18 @@ def cache_for(registries: Sequence[Registry]) -> Cache:
     return Cache(cache.root, [*cache.read_roots, *folders])
 
 
-def _announce(found: Found, error: DigestMismatch) -> None:
-    """Warn that a damaged copy is fetched anew; where nothing can be fetched, raise it with what to do."""
-    if found.registry is None:
-        advice = "Delete it, and fetch it again from a registry that has it."
-    elif found.registry.root is not None:
-        advice = "Fetch that registry again."
-    elif offline():
-        advice = "Unset ZOO_OFFLINE, and it is fetched again."
-    else:
-        warnings.warn(f"Fetched anew: {error}", RegistryWarning, stacklevel=3)
-        return
-    raise DigestMismatch(f"{error} {advice}") from error
+def what_is_cached(registries: Sequence[Registry], cache: Cache) -> str:
+    """A sentence that lists what can be loaded from this machine."""
+    names = sorted(set(_cached_refs(registries, cache)))
+    if not names:
+        return "Nothing is cached."
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"Cached: {', '.join(names[:_MOST_LISTED])}{more}."
 
 
-def _of_other_size(found: Found) -> DigestMismatch | None:
-    """What is wrong with a cached copy that `present` passed over, having another size than was published."""
-    path = found.cache.find(found.weights.sha256)
-    try:
-        size = path.stat().st_size if path is not None else found.weights.size
-    except OSError:  # another process deleted it meanwhile
-        return None
-    if size == found.weights.size:
-        return None
-    return DigestMismatch(
-        f"{path} is damaged: it has {size} bytes, published were {found.weights.size}."
-    )
+def root_of(path: Path) -> Path:
+    """The folder below which a blob lies."""
+    return path.parents[3]
 
 
 def _find(ref: Ref, registries: Sequence[Registry], cache: Cache) -> Found:
@@ -283,7 +177,7 @@ def _from_blob(ref: Ref, cache: Cache) -> Version | None:
         return None
     size = path.stat().st_size
     try:
-        content = read_blob(_root_of(path), sha256, size)
+        content = read_blob(root_of(path), sha256, size)
     except DigestMismatch as error:
         raise DigestMismatch(
             f"{error} Delete it, and fetch it again from a registry that has it."
@@ -303,15 +197,6 @@ def _from_blob(ref: Ref, cache: Cache) -> Version | None:
         recipe=said.get("recipe", {}),
         provenance=said.get("provenance", {}),
     )
-
-
-def _what_is_cached(registries: Sequence[Registry], cache: Cache) -> str:
-    """A sentence that lists what can be loaded from this machine."""
-    names = sorted(set(_cached_refs(registries, cache)))
-    if not names:
-        return "Nothing is cached."
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return f"Cached: {', '.join(names[:_MOST_LISTED])}{more}."
 
 
 def _cached_refs(registries: Sequence[Registry], cache: Cache) -> Iterator[str]:
@@ -364,8 +249,3 @@ def _id_of(registry: Registry) -> str | None:
         return registry.id
     except ZooError:  # it cannot be opened; whoever needs it will say so
         return None
-
-
-def _root_of(path: Path) -> Path:
-    """The folder below which a blob lies."""
-    return path.parents[3]

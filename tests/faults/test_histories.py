@@ -36,7 +36,8 @@ from hypothesis.stateful import (
 import zoo
 from zoo import FetchError, RegistryError, UnknownName, WeightsError
 from zoo.errors import Offline
-from zoo.finding import find, read_weights
+from zoo.finding import find
+from zoo.obtaining import read_weights
 from zoo.registry.editing import change_index
 from zoo.registry.publishing import write_blob
 from zoo.registry.remote import prune_indices

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +15,8 @@ from tqdm import tqdm
 
 from zoo.errors import percent
 from zoo.escaping import encodable, printable
+from zoo.train.epoch_clock import EpochClock
 from zoo.train.task import LOOKS
-
-clock = time.monotonic  # in seconds
 
 
 class KeepBest(Callback):
@@ -50,11 +48,8 @@ class KeepBest(Callback):
         self.save, self.record, self.report = save, record, report
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
-        self._started = self._rate = self._before = 0.0
-        self._trained: float | None = None
-        self._compiles = compiled
-        self._compiling = self._batch_started = 0.0
-        self._compiled = 0  # batches of this epoch that waited for a compiler
+        self._rate = 0.0
+        self._clock = EpochClock(compiled=compiled)
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of this: figures, and of an epoch that is not complete rate and seconds."""
@@ -62,53 +57,41 @@ class KeepBest(Callback):
             "history": self.history,
             "best": self.best,
             "learning_rate": self._rate,
-            "seconds": self._training_seconds(),
-            "compiling": self._compiling,
-            "compiled": self._compiled,
+            **self._clock.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what a checkpoint kept."""
         self.history, self.best = list(state_dict["history"]), dict(state_dict["best"])
-        self._rate, self._before = state_dict["learning_rate"], state_dict["seconds"]
-        # One of before compilers were told apart has neither.
-        self._compiling = state_dict.get("compiling", 0.0)
-        self._compiled = state_dict.get("compiled", 0)
+        self._rate = state_dict["learning_rate"]
+        self._clock.load_state_dict(state_dict)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Let the clock of an epoch that goes on go on, too."""
-        self._started = clock() - self._before
+        self._clock.go_on()
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Start the epoch's clock."""
-        self._started, self._trained = clock(), None
+        self._clock.start()
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         """Note the step's learning rate; after it the schedule has set that of the next one."""
-        self._batch_started = clock()
+        self._clock.start_batch()
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Of the first batch take down how long it took, if it was compiled."""
-        if self._compiles:
-            self._compiles = False
-            self._compiling += clock() - self._batch_started
-            self._compiled += 1
+        """Let the clock know."""
+        self._clock.end_batch()
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 - Lightning's
         """Note when the epoch's training was over."""
-        self._trained = clock()
+        self._clock.end_training()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Take down the epoch's figures; validation has run by now."""
         trained = pl_module.train_figures(everywhere=True)
         pl_module.log_dict(trained)  # for the loggers
         batches = trainer.train_dataloader.sampler
-        compiling, compiled = self._compiling, self._compiled
-        self._compiling, self._compiled = 0.0, 0
-        # They are left aside, unless there are no others.
-        apart, aside = (compiling, compiled) if len(batches) > compiled else (0.0, 0)
-        samples = (len(batches) - aside) * batches.batch_size
         figures = {
             "epoch": trainer.current_epoch + 1,
             **trained,
@@ -118,8 +101,8 @@ class KeepBest(Callback):
                 if name.startswith("validation/")
             },
             "learning_rate": self._rate,
-            "seconds": round(clock() - self._started, 2),
-            "samples_per_second": round(samples / max(self._training_seconds() - apart, 1e-9), 1),
+            "seconds": round(self._clock.seconds(), 2),
+            "samples_per_second": round(self._clock.rate(len(batches), batches.batch_size), 1),
         }
         self.history.append(figures)
         better = not self.best or _goodness(figures) > _goodness(self.best)
@@ -129,12 +112,9 @@ class KeepBest(Callback):
         if not trainer.is_global_zero:
             return
         self.record(self.history)  # last: an epoch that is told of has its model
-        first = f" after {compiling:.0f} s for the first batch, compiled" if compiling else ""
+        waited = self._clock.waited
+        first = f" after {waited:.0f} s for the first batch, compiled" if waited else ""
         self.report(_line(figures, trainer.max_epochs, best=self.best is figures, first=first))
-
-    def _training_seconds(self) -> float:
-        """How long the epoch's training took, or has taken so far."""
-        return (clock() if self._trained is None else self._trained) - self._started
 
 
 class Progress(TQDMProgressBar):

@@ -13,7 +13,8 @@ import pytest
 
 import zoo
 from zoo import InvalidValue, Registry, RegistryError
-from zoo.finding import find, remember
+from zoo.finding import find
+from zoo.obtaining import remember
 from zoo.plugins import PluginWarning
 from zoo.registry.configured import config_file
 from zoo.registry.defaults import builtin_folder, chosen_registries, default_registries

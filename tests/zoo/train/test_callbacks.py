@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.train import callbacks
+from zoo.train import callbacks, epoch_clock
 from zoo.train.batches import EpochBatches
 from zoo.train.callbacks import KeepBest, Progress
 from zoo.train.data.splits import ImageSplit
@@ -20,7 +20,7 @@ from zoo.train.task import LOOKS
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds."""
     time = [0.0]
-    monkeypatch.setattr(callbacks, "clock", lambda: time[0])
+    monkeypatch.setattr(epoch_clock, "clock", lambda: time[0])
     return time
 
 
