@@ -15,9 +15,8 @@ from zoo.errors import InvalidValue, WeightsError
 
 # What file systems say that cannot sync a folder, and need not.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-_BEGIN = (
-    40  # characters of a name that its temporary file begins with; names have at most 255 bytes
-)
+# Characters of a name that its temporary file begins with: names have at most 255 bytes.
+_BEGIN = 40
 _RESERVATION = ".reserved"
 
 

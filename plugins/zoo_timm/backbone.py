@@ -85,7 +85,7 @@ class TimmBackbone(nn.Module):
     def forward_stages(self, x: Tensor) -> list[Tensor]:
         """Map images to one map a stage, in the order of the network."""
         maps: dict[str, Tensor] = {}
-        # Other threads that run this network now come by these hooks, too; compiled code runs none.
+        # Other threads that run this network now come by these hooks, too. Compilers that trace them know no threads.
         thread = None if torch.compiler.is_compiling() else get_ident()
         handles = [
             self.net.get_submodule(path).register_forward_hook(_keep(maps, path, thread))

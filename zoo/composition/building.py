@@ -43,7 +43,7 @@ def build(plan: Plan, *, initialize: bool = True, check: bool = True) -> Model:
 
 @contextmanager
 def in_float32() -> Iterator[None]:
-    """Make tensors of float32, as files have them, whatever this process makes otherwise."""
+    """Make tensors of float32, as files have them, where this process makes others; meanwhile it makes none."""
     usual = torch.get_default_dtype()
     if usual == torch.float32:
         yield

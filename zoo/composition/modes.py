@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass
 class _Evaluation:
-    """That of a module.
+    """That of a module, while it lasts.
 
     Attributes:
         training: Its parts that are in training mode otherwise.
@@ -36,8 +36,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     with _turn:
         if id(module) not in _evaluations:
             training = [part for part in module.modules() if part.training]
-            _evaluations[id(module)] = _Evaluation(training)
             module.eval()
+            _evaluations[id(module)] = _Evaluation(training)
         evaluation = _evaluations[id(module)]
         evaluation.users += 1
     try:

@@ -28,6 +28,8 @@ _COLUMNS = "name, major, minor, patch, pre, yanked, summary, composition, params
 # What is left behind by a process that was killed, and an index that nobody may need any more.
 _TEMPORARY_AGE, _INDEX_AGE = 86400.0, 90 * 86400.0
 _PIECE = 2**20
+# So many of the lists that versions have in common are not read anew for each version.
+_REMEMBERED = 1024
 # So many names are compared one by one with a name that nobody knows.
 _SIMILAR = 200
 
@@ -182,6 +184,8 @@ class Index:
 
     def _composition(self, number: int) -> tuple[tuple[str, ...], str]:
         if number not in self._compositions:
+            if len(self._compositions) == _REMEMBERED:
+                self._compositions.clear()
             query = "SELECT components, input FROM compositions WHERE id = ?"
             components, kind = next(self._rows(query, (number,)), (None, ""))
             self._compositions[number] = tuple(self._json(components)), kind
@@ -189,6 +193,8 @@ class Index:
 
     def _requirement(self, number: int) -> dict[str, str]:
         if number not in self._requirements:
+            if len(self._requirements) == _REMEMBERED:
+                self._requirements.clear()
             query = "SELECT requires FROM requirements WHERE id = ?"
             self._requirements[number] = self._json(next(self._rows(query, (number,)), (None,))[0])
         return self._requirements[number]
